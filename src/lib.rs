@@ -182,6 +182,7 @@ pub use journal::global::{install, installed, log};
 #[cfg(feature = "tracing")]
 pub use journal::layer::JournalLayer;
 pub use maintenance::handle::Maintenance;
+pub use options::manifest::Manifest;
 pub use options::retention::RetentionPolicy;
 pub use options::{BlackBox, Options, Overflow, Sharing};
 pub use read::cursor::Cursor;

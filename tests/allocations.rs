@@ -164,6 +164,27 @@ fn short_extras_allocate_nothing_where_there_are_lanes() {
     assert_nothing_lost(&journal);
 }
 
+/// Predictions travel as they are, too.
+#[test]
+fn bound_predictions_allocate_nothing_where_there_are_lanes() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().without_mirror().open(dir.path()).unwrap();
+    if journal.health().black_box != annals::BlackBox::Lanes {
+        return;
+    }
+    let builder = journal.recorder("forecast", "s").actions(["up", "down"]);
+    let names = (0..23).map(|number| format!("p{number}"));
+    let recorder = builder.predictions(names).build().unwrap();
+    let log = |number: u32| {
+        let predictions = [f64::from(number); 23];
+        let decision = recorder.inference(0).probabilities(&[0.75, 0.25]);
+        assert!(decision.predictions(&predictions).log().is_some());
+    };
+    // As many as a lane has room for.
+    assert_eq!(allocations(500, log), [0; THREADS]);
+    assert_nothing_lost(&journal);
+}
+
 /// Where there are lanes, a vector goes into one as it is.
 #[test]
 fn calls_that_keep_their_input_allocate_nothing() {

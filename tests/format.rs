@@ -25,6 +25,7 @@ struct Header {
     count: u32,
     events: u32,
     attributed: u32,
+    value_columns: u32,
     base_id: u64,
     base_recorded: i64,
     columns: [ColumnHead; 20],
@@ -36,6 +37,19 @@ struct NotesHead {
     base_recorded: i64,
     base_of: u64,
     columns: [ColumnHead; 5],
+}
+
+/// Kind (0 prediction, 1 attribute), type (0 f32, 1 f64, 2 i64, 3 bool, 4 text), name, values, how
+/// the gaps between them and their numbers lie there, bytes.
+#[derive(SchemaRead, Debug, PartialEq)]
+struct ValueColumnHead {
+    kind: u8,
+    value_type: u8,
+    name: u32,
+    count: u32,
+    gaps: ColumnHead,
+    numbers: ColumnHead,
+    bytes: u32,
 }
 
 type Attributes = Vec<(String, Value)>;
@@ -113,6 +127,8 @@ struct Parts {
     propensities: Vec<f32>,
     vectors: Vec<f32>,
     correlations: String,
+    /// Kind, type and name; gaps, numbers and bytes.
+    values: Vec<([u32; 3], Vec<i64>, Vec<i64>, Vec<u8>)>,
     /// Position, recorded time, inference of an outcome, when it turned out, bytes.
     note_columns: Vec<Vec<i64>>,
     notes: Vec<Note>,
@@ -128,7 +144,7 @@ const CORRELATION: usize = 15;
 /// Reads a block from the front of `rest`; `None` if it is cut short.
 fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let header = take!(rest, Header).ok()?;
-    let columns = columns(rest, &header.columns, header.events)?;
+    let columns = columns_of(rest, &header.columns, header.events)?;
     let with = |bit: i64| {
         columns[FLAGS]
             .iter()
@@ -150,7 +166,16 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let correlations = usize::try_from(correlations.sum::<i64>()).unwrap();
     let correlations = list(rest, correlations, |[byte]: [u8; 1]| byte)?;
     let correlations = String::from_utf8(correlations).unwrap();
-    let note_columns = self::columns(rest, &header.notes.columns, header.count - header.events)?;
+    let mut values = Vec::new();
+    for _ in 0..header.value_columns {
+        let head = take!(rest, ValueColumnHead).ok()?;
+        let mut numbers = columns_of(rest, &[head.gaps, head.numbers], head.count)?;
+        let bytes = list(rest, head.bytes as usize, |[byte]: [u8; 1]| byte)?;
+        let key = [head.kind.into(), head.value_type.into(), head.name];
+        let (numbers, gaps) = (numbers.pop()?, numbers.pop()?);
+        values.push((key, gaps, numbers, bytes));
+    }
+    let note_columns = self::columns_of(rest, &header.notes.columns, header.count - header.events)?;
     let notes = (header.events..header.count).map(|_| take!(rest, Note).ok());
     let notes = notes.collect::<Option<_>>()?;
     let attributes = (0..header.attributed).map(|_| take!(rest, (u32, Attributes)).ok());
@@ -163,6 +188,7 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
         propensities,
         vectors,
         correlations,
+        values,
         note_columns,
         notes,
         attributes,
@@ -170,7 +196,7 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     Some((header, parts))
 }
 
-fn columns(rest: &mut &[u8], heads: &[ColumnHead], count: u32) -> Option<Vec<Vec<i64>>> {
+fn columns_of(rest: &mut &[u8], heads: &[ColumnHead], count: u32) -> Option<Vec<Vec<i64>>> {
     let mut columns = Vec::new();
     for head in heads {
         let mut column = Vec::new();
@@ -262,6 +288,14 @@ fn every_part_of_a_block_is_read() {
         propensities: vec![0.125],
         vectors: vec![0.5, -2.0],
         correlations: "é7".to_owned(),
+        // All of the third one.
+        values: vec![
+            ([0, 1, 7], vec![2], vec![0], 101.5_f64.to_le_bytes().into()),
+            ([1, 0, 8], vec![2], vec![0], 0.25_f32.to_le_bytes().into()),
+            ([1, 2, 8], vec![2], vec![-3], Vec::new()),
+            ([1, 3, 9], vec![2], vec![1], Vec::new()),
+            ([1, 4, 9], vec![2], vec![2], "é".into()),
+        ],
         note_columns: vec![
             vec![2, 1],
             vec![0, 100],

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use annals::entry::CheckpointAction;
 use annals::logs::Mirror;
-use annals::record::OwnedAttributes;
+use annals::record::OwnedParts;
 use annals::registry::Metadata;
 use annals::stats::LiveValue;
 use annals::{
@@ -89,7 +89,7 @@ macro_rules! guesses {
 }
 
 /// A function can return an inference with attributes of its own.
-fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
+fn described(tokens: usize) -> Inference<'static, OwnedParts<'static>> {
     Inference::new("llm", "prompt", "answer").attribute("tokens", tokens)
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use annals::entry::RunState;
+use annals::entry::{Input, InputValues, KeptInput, RunState};
 use annals::import::{Answer, Importer};
 use annals::{Error, Inference, Journal, Maintenance, Outcome, Reader, Timestamp, Value};
 
@@ -347,4 +347,87 @@ fn an_import_that_is_undone_leaves_the_rest_as_it_was() {
     );
     assert!(annals::maintenance::undo_import(&dir, run).is_err());
     assert!(Maintenance::open(&dir).unwrap().verify().is_whole());
+}
+
+/// The values of the input of one decision, and the names of these.
+fn input_of(number: u16) -> KeptInput {
+    let values = InputValues::F32(vec![f32::from(number), f32::NAN].into());
+    KeptInput::Kept(Input::new(values, ["spread", "volume"]))
+}
+
+#[test]
+fn inputs_are_taken_in_once_also_after_a_death() {
+    let dir = tempfile::tempdir().unwrap();
+    let take_in = |until: u16| {
+        let mut importer = Importer::open(dir.path()).unwrap();
+        // More sources than files are open at once, in turn.
+        for number in 0..until {
+            let run = importer.source(&format!("source {}", number % 20)).unwrap();
+            let id = run.inference(u64::from(number) + 1).unwrap();
+            let decision = Inference::new("m", "s", "BUY").features_hashed(number.into());
+            let input = match number % 10 {
+                7 => KeptInput::Removed,
+                8 => KeptInput::GivenUp,
+                9 => KeptInput::NotKept,
+                _ => input_of(number),
+            };
+            let added = importer.add_with_input(id, &decision, Answer::Full, &input);
+            added.unwrap();
+        }
+        importer
+    };
+    let mut importer = take_in(100);
+    importer.commit().unwrap();
+    // It dies here: its runs stay open.
+    drop(importer);
+    for _twice in 0..2 {
+        take_in(200).close().unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        let decided = reader.inferences().with_inputs();
+        let mut found = 0;
+        for decided in decided {
+            let (record, input) = decided.unwrap();
+            let number = u16::try_from(record.feature_hash.unwrap()).unwrap();
+            let expected = match number % 10 {
+                7 => KeptInput::Removed,
+                8 => KeptInput::GivenUp,
+                9 => KeptInput::NotKept,
+                _ => input_of(number),
+            };
+            assert_eq!(format!("{input:?}"), format!("{expected:?}"), "{number}");
+            found += 1;
+        }
+        assert_eq!(found, 200);
+        assert!(Maintenance::open(dir.path()).unwrap().verify().is_whole());
+    }
+    // A journal that is opened leaves the files of ended imports.
+    Journal::open(dir.path()).unwrap().close().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let inputs = reader.inferences().with_inputs();
+    let kept = inputs.filter(|found| found.as_ref().unwrap().1.clone().kept().is_some());
+    assert_eq!(kept.count(), 140);
+}
+
+#[test]
+fn an_input_that_is_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut importer = Importer::open(dir.path()).unwrap();
+    let id = importer.source("a").unwrap().inference(1).unwrap();
+    let bytes = vec![0; (1 << 20) + 1];
+    let decision = Inference::new("m", "s", "BUY").keep_bytes(&bytes);
+    let refused = importer.add(id, &decision, Answer::Full).unwrap_err();
+    assert!(refused.to_string().contains("1 MiB"), "{refused}");
+    let input = Input::new(InputValues::Bytes(vec![1].into()), ["x".repeat(1 << 16)]);
+    let input = KeptInput::Kept(input);
+    let decision = Inference::new("m", "s", "BUY");
+    let refused = importer.add_with_input(id, &decision, Answer::Full, &input);
+    assert!(refused.unwrap_err().to_string().contains("64 KiB"));
+    let decision = decision.keep_bytes(b"x");
+    assert!(importer.add(id, &decision, Answer::Full).unwrap());
+    importer.close().unwrap();
+    let input = Reader::open(dir.path()).unwrap().input(id).unwrap();
+    assert_eq!(
+        input.kept().unwrap().values,
+        InputValues::Bytes(vec![b'x'].into())
+    );
 }

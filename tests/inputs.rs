@@ -111,10 +111,13 @@ fn every_kind_of_input_comes_back_bit_by_bit() {
             bits(&odd)
         );
         for id in [of_double, named] {
-            assert_eq!(kept(&reader, id).values, InputValues::F64(double.to_vec()));
+            assert_eq!(
+                kept(&reader, id).values,
+                InputValues::F64(double.to_vec().into())
+            );
         }
         let found = kept(&reader, of_bytes).values;
-        assert_eq!(found, InputValues::Bytes(bytes[..251].to_vec()));
+        assert_eq!(found, InputValues::Bytes(bytes[..251].to_vec().into()));
         let health = journal.health();
         assert_eq!((health.inputs.kept, health.inputs.repeated), (7, 2));
         assert_eq!(health.inputs.bytes, 4 * (4 + 1 + 65 + 262_144) + 16 + 251);
@@ -380,6 +383,68 @@ fn short_runs_stay_within_the_budget() {
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(reader.input(ids[0]).unwrap(), KeptInput::Removed);
     assert_eq!(kept(&reader, ids[999]).features().unwrap().len(), 128);
+}
+
+#[test]
+fn divergent_decisions_keep_their_inputs_and_others_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().dedup_window(BOUND).open(dir.path()).unwrap();
+    let [recorder, drawing] = [true, false].map(|is_deterministic| {
+        let builder = journal.recorder("m", "s").actions(["BUY", "SELL"]);
+        let builder = builder.keep_inputs(KeepInputs::Divergent);
+        let builder = match is_deterministic {
+            true => builder.deterministic(),
+            false => builder,
+        };
+        builder.build().unwrap()
+    });
+    let states = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+    let log = |action: usize, state: &[f32]| {
+        let decision = recorder.inference(action).features(state);
+        decision.log().unwrap()
+    };
+    let first = states.each_ref().map(|state| log(0, state));
+    let repeat = log(0, &states[0]);
+    let other = log(1, &states[1]);
+    // In the other form of the queue, too.
+    let long = recorder.inference(1).features(&states[2]);
+    let long = long.correlation("order 7").log().unwrap();
+    // Sampled on purpose, and asked for.
+    let sampled = drawing.inference(1).features(&states[0]).log().unwrap();
+    let asked = recorder
+        .inference(0)
+        .keep_features(&[7.0_f32])
+        .log()
+        .unwrap();
+    flush(&journal);
+    let reader = journal.reader().unwrap();
+    assert_eq!(kept(&reader, other).features(), Some(&states[1][..]));
+    assert_eq!(kept(&reader, long).features(), Some(&states[2][..]));
+    assert_eq!(kept(&reader, asked).features(), Some(&[7.0][..]));
+    for id in first.into_iter().chain([repeat, sampled]) {
+        assert_eq!(reader.input(id).unwrap(), KeptInput::NotKept);
+    }
+    let health = journal.health();
+    assert_eq!((health.inputs.kept, health.divergences), (3, 2));
+}
+
+#[test]
+fn look_ups_in_many_files_in_turn_find_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for run in 0..12 {
+        for id in closed(dir.path(), 300) {
+            ids.push((ids.len() - 300 * run, id));
+        }
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    for stride in [1, 300, 299] {
+        for place in 0..ids.len() {
+            let (number, id) = ids[place * stride % ids.len()];
+            let input = kept(&reader, id);
+            assert_eq!(bits(input.features().unwrap()), bits(&features(number, 64)));
+        }
+    }
 }
 
 #[test]

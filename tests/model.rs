@@ -123,7 +123,7 @@ enum Step {
 fn call() -> impl Strategy<Value = Call> {
     let features = prop::option::weighted(0.8, 0..4_u8);
     let event = prop::option::weighted(0.3, -5..5_i64);
-    let extras = prop_oneof![6 => Just(0_u8), 1 => 0..32_u8];
+    let extras = prop_oneof![6 => Just(0_u8), 1 => 0..64_u8];
     (0..2_usize, 0..2_usize, 0..2_u8, features, event, extras).prop_map(
         |(model, action, confidence, features, event, extras)| Call {
             model,

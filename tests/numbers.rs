@@ -4,12 +4,12 @@
 
 mod support;
 
-use annals::record::OwnedAttributes;
+use annals::record::OwnedParts;
 use annals::registry::Metadata;
 use annals::{Inference, Journal, Outcome, Value, feature_hash, log as log_globally};
 use support::flush;
 
-fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
+fn described(tokens: usize) -> Inference<'static, OwnedParts<'static>> {
     let attributes = Inference::new("router", "chat", "search").attribute("tokens", tokens);
     attributes
         .attribute(format!("key{tokens}"), 0.1_f32)

@@ -225,6 +225,8 @@ fn repeats_count_and_means_leave_them_out() {
     for number in 0..500_u16 {
         let mut decision = random_decision(&mut random, NOON);
         decision.confidence = Some(f32::from(number) / 500.0);
+        // A repeat predicts nothing of its own.
+        decision.predicted = None;
         let features = [f32::from(number)];
         log(&journal, &decision, Some(&features));
         for _ in 0..random.below(3) {
@@ -359,7 +361,7 @@ fn what_was_given_up_does_not_count_when_its_decision_comes_after_all() {
         let held = Held {
             reward: Some(reward),
             correct: Some(correct),
-            slippage: None,
+            ..Held::default()
         };
         attach(&other, id, held);
         other.flush().wait(MINUTE).unwrap();

@@ -13,10 +13,11 @@ use super::handle::{FileHandle, REOPENED};
 use super::inputs::rows as inputs;
 use super::inputs::store::{self as input_store, InputsCommit};
 use super::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use super::manifests::OwnManifest;
 use super::meta::{Identity, damaged};
 use super::replay::{DeadLanes, DeadRun};
 use super::runs::{RunEnd, RunRow};
-use super::{dictionary, keys, meta, runs};
+use super::{dictionary, keys, manifests, meta, runs};
 use crate::entry::error::{Error, Result};
 use crate::entry::gap::GapReason;
 use crate::entry::ids::{InferenceId, JournalId, MAX_RUN, RunId};
@@ -39,6 +40,7 @@ pub(crate) struct Commits {
     handle: FileHandle,
     path: PathBuf,
     meter: Meter,
+    manifest: Arc<OwnManifest>,
 }
 
 /// One batch to be committed.
@@ -93,6 +95,7 @@ impl Hot {
                 handle: FileHandle::new(kv),
                 path: path.clone(),
                 meter: Meter::new(options.clock.clone()),
+                manifest: Arc::new(OwnManifest::new(options.manifest.of_this_process())),
             },
             sharing: if directory.is_some() {
                 options.sharing
@@ -149,6 +152,7 @@ impl Hot {
         let path = self.path.clone();
         let directory = self.directory.clone();
         let meter = self.meter();
+        let (manifest, is_whole) = self.commits.manifest.begin();
         let mut strays = input_store::Strays::of_dead_runs(directory.as_ref());
         let (run, lock, dead) = self.write(|transaction| {
             match before {
@@ -165,6 +169,7 @@ impl Hot {
                 None => None,
             };
             runs::put(transaction, run, &row)?;
+            manifests::put(transaction, run, &manifest)?;
             if let Some((before, ended)) = before {
                 runs::put(transaction, before, ended)?;
                 inputs::end_run(transaction, &path, before)?;
@@ -172,6 +177,7 @@ impl Hot {
             strays.spare_known(transaction, &path)?;
             Ok((run, lock, dead))
         })?;
+        self.commits.manifest.begun(run, is_whole);
         if let Some((before, _)) = before {
             self.release(before);
         }
@@ -236,9 +242,13 @@ impl Hot {
         end: RunEnd,
     ) -> Result<(), WriteFailure> {
         row.end = Some(end);
+        let completed = self.commits.manifest.completed();
         self.write(|transaction| {
             self.commits.meter.advance(transaction, &self.path)?;
             inputs::end_run(transaction, &self.path, run)?;
+            if let Some((run, manifest)) = &completed {
+                manifests::put(transaction, *run, manifest)?;
+            }
             runs::put(transaction, run, row)
         })?;
         // After the commit. A lock that was released before it would let another opener declare
@@ -338,6 +348,7 @@ impl Commits {
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<(), WriteFailure> {
         let path = self.path.clone();
         let inputs = commit.inputs;
+        let completed = self.manifest.completed();
         // Before the rows that say that they are there. What fails costs the inputs alone.
         inputs.sync();
         self.write(|transaction| {
@@ -349,8 +360,12 @@ impl Commits {
             for (run, row) in commit.rows {
                 runs::put(transaction, *run, row)?;
             }
+            if let Some((run, manifest)) = &completed {
+                manifests::put(transaction, *run, manifest)?;
+            }
             Ok(())
         })?;
+        self.manifest.store(completed);
         inputs.remove_files();
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod lost_ranges;
 pub(crate) mod maintenance_handle;
+pub(crate) mod manifests;
 pub(crate) mod meta;
 pub(crate) mod name_cache;
 pub(crate) mod rebuilt_index;

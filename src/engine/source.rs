@@ -23,6 +23,7 @@ use super::hot::Hot;
 use super::keys;
 use super::kv::{Direction, Kv, ReadTransaction, Table};
 use super::lost_ranges::LostRanges;
+use super::manifests::{self, ManifestRow};
 use super::meta;
 use super::meta::{Extent, Identity, damaged};
 use super::runs;
@@ -524,6 +525,11 @@ impl Source {
     /// Up to `most` runs from number `from` on.
     pub(crate) fn runs(&self, from: u32, most: usize) -> Result<Vec<(RunId, RunRow)>> {
         self.read(|snapshot| runs::page(snapshot, &self.path, from, most))
+    }
+
+    /// The manifest of a run, if it has one.
+    pub(crate) fn manifest(&self, run: RunId) -> Result<Option<ManifestRow>> {
+        self.read(|snapshot| manifests::get(snapshot, &self.path, run))
     }
 
     /// Whether the process of an open run has gone. In memory, every run is alive.

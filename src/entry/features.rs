@@ -1,6 +1,6 @@
 //! The fingerprint of a model's input, by which repeats are recognised.
 
-use super::input::{GivenInput, InputKind};
+use super::input::{Condition, GivenInput, InputKind};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A number of a model: `f32` or `f64`.
@@ -81,6 +81,7 @@ pub(crate) fn as_input<F: Float>(features: &[F]) -> GivenInput<'_> {
             _ => InputKind::F64,
         },
         bytes: bytemuck::cast_slice(features),
+        condition: Condition::None,
     }
 }
 

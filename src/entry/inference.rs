@@ -10,9 +10,9 @@ use super::episode::EpisodeId;
 use super::extras::Extras;
 use super::features::{Float, as_input, feature_hash};
 use super::ids::InferenceId;
-use super::input::{GivenInput, InputKind};
+use super::input::{Condition, GivenInput, InputKind};
 use super::timestamp::Timestamp;
-use super::value::Value;
+use super::value::{Number, Value};
 use crate::entry::name::is_same;
 
 /// A running measurement of processing time, from [`Journal::start`](crate::Journal::start) or
@@ -65,9 +65,9 @@ pub(crate) enum Processing {
 ///
 /// ```
 /// use annals::Inference;
-/// use annals::record::OwnedAttributes;
+/// use annals::record::OwnedParts;
 ///
-/// fn described(tokens: usize) -> Inference<'static, OwnedAttributes<'static>> {
+/// fn described(tokens: usize) -> Inference<'static, OwnedParts<'static>> {
 ///     Inference::new("router", "chat", "search")
 ///         .attribute("tokens", tokens)
 ///         .attribute("prompt", format!("{tokens} words"))
@@ -117,6 +117,8 @@ pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) event_time: Option<Timestamp>,
     pub(crate) memory: Option<u64>,
     pub(crate) attributes: A,
+    /// Those that are borrowed.
+    pub(crate) predictions: &'a [(&'a str, f64)],
     pub(crate) deterministic: bool,
     /// With the given propensity.
     pub(crate) extras: Extras<'a>,
@@ -126,23 +128,30 @@ pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) input: Option<GivenInput<'a>>,
 }
 
-/// Attributes that an [`Inference`] owns; made by [`Inference::attribute`].
-pub type OwnedAttributes<'a> = Vec<(Cow<'a, str>, Value)>;
+/// What an [`Inference`] owns: attributes from [`Inference::attribute`] and predictions from
+/// [`Inference::prediction`].
+#[derive(Clone, Debug, Default)]
+pub struct OwnedParts<'a> {
+    attributes: Vec<(Cow<'a, str>, Value)>,
+    predictions: Vec<(&'a str, f64)>,
+}
 
-/// Attributes of an [`Inference`], borrowed or owned.
+/// Attributes of an [`Inference`], borrowed or owned, and the predictions that it owns.
 pub trait Attributes: sealed::Sealed {
-    /// Whether there are none.
+    /// Whether there are none of either.
     fn has_none(&self) -> bool;
-    /// Copies of all of them.
+    /// Copies of all attributes.
     fn to_owned_pairs(&self) -> Vec<(String, Value)>;
+    /// The predictions that are owned.
+    fn owned_predictions(&self) -> &[(&str, f64)];
 }
 
 mod sealed {
-    use super::{OwnedAttributes, Value};
+    use super::{OwnedParts, Value};
 
     pub trait Sealed {}
     impl Sealed for &[(&str, Value)] {}
-    impl Sealed for OwnedAttributes<'_> {}
+    impl Sealed for OwnedParts<'_> {}
 }
 
 impl Attributes for &[(&str, Value)] {
@@ -157,19 +166,27 @@ impl Attributes for &[(&str, Value)] {
             .map(|(key, value)| ((*key).to_owned(), value.clone()))
             .collect()
     }
+
+    fn owned_predictions(&self) -> &[(&str, f64)] {
+        &[]
+    }
 }
 
-impl Attributes for OwnedAttributes<'_> {
+impl Attributes for OwnedParts<'_> {
     #[inline]
     fn has_none(&self) -> bool {
-        self.is_empty()
+        self.attributes.is_empty() && self.predictions.is_empty()
     }
 
     fn to_owned_pairs(&self) -> Vec<(String, Value)> {
-        let pairs = self.iter();
+        let pairs = self.attributes.iter();
         pairs
             .map(|(key, value)| (key.as_ref().to_owned(), value.clone()))
             .collect()
+    }
+
+    fn owned_predictions(&self) -> &[(&str, f64)] {
+        &self.predictions
     }
 }
 
@@ -198,6 +215,7 @@ impl<'a> Inference<'a> {
             event_time: None,
             memory: None,
             attributes: &[],
+            predictions: &[],
             deterministic: false,
             extras: Extras::NONE,
             sampled: false,
@@ -241,15 +259,66 @@ impl<'a> Inference<'a> {
         self,
         key: impl Into<Cow<'a, str>>,
         value: impl Into<Value>,
-    ) -> Inference<'a, OwnedAttributes<'a>> {
+    ) -> Inference<'a, OwnedParts<'a>> {
+        self.owning().attribute(key, value)
+    }
+
+    /// A number that the model predicts, under a name: a price, a demand, a time. An
+    /// [`Outcome::actual`](crate::Outcome::actual) tells later what it should have been, and
+    /// [statistics](crate::Stats::predictions) compare both. Names are kept for ever: use few. A
+    /// later prediction of the same name replaces an earlier one. Allocates; a
+    /// [`Recorder`](crate::Recorder) with bound names does not.
+    ///
+    /// NaN and infinities are stored as given, left out of statistics and counted there as invalid.
+    /// A decision with predictions is never stored as a repeat.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up");
+    /// let id = journal.log(forecast.prediction("price", 101.5).prediction("volume", 7)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.prediction("price"), Some(101.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn prediction(
+        self,
+        name: &'a str,
+        value: impl Into<Number>,
+    ) -> Inference<'a, OwnedParts<'a>> {
+        self.owning().prediction(name, value)
+    }
+
+    fn owning(self) -> Inference<'a, OwnedParts<'a>> {
         let borrowed = self.attributes.iter();
-        let owned = borrowed.map(|(key, value)| (Cow::Borrowed(*key), value.clone()));
-        let owned: OwnedAttributes<'a> = owned.collect();
-        self.with(owned).attribute(key, value)
+        let attributes = borrowed.map(|(key, value)| (Cow::Borrowed(*key), value.clone()));
+        let owned = OwnedParts {
+            attributes: attributes.collect(),
+            predictions: Vec::new(),
+        };
+        self.with(owned)
     }
 }
 
-impl<'a> Inference<'a, OwnedAttributes<'a>> {
+impl<'a> Inference<'a, OwnedParts<'a>> {
+    /// With one more prediction.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let call = Inference::new("forecast", "prompt-7", "answer").attribute("tokens", 512);
+    /// assert!(journal.log(call.prediction("latency_ms", 40.0)).is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn prediction(mut self, name: &'a str, value: impl Into<Number>) -> Self {
+        let owned = &mut self.attributes.predictions;
+        owned.push((name, value.into().get()));
+        self
+    }
+
     /// With one more attribute.
     ///
     /// ```
@@ -264,7 +333,8 @@ impl<'a> Inference<'a, OwnedAttributes<'a>> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn attribute(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value>) -> Self {
-        self.attributes.push((key.into(), value.into()));
+        let owned = &mut self.attributes.attributes;
+        owned.push((key.into(), value.into()));
         self
     }
 }
@@ -286,8 +356,27 @@ impl<'a, A> Inference<'a, A> {
             extras: self.extras,
             sampled: self.sampled,
             input: self.input,
+            predictions: self.predictions,
             attributes,
         }
+    }
+
+    /// The model's numeric predictions, all at once; see [`prediction`](Self::prediction). Up to
+    /// 1,024; a decision with more is refused and counted.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let quantiles = [("price.p10", 99.0), ("price.p90", 103.5)];
+    /// let id = journal.log(Inference::new("forecast", "ETH/USDT", "up").predictions(&quantiles));
+    /// assert!(id.is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn predictions(mut self, predictions: &'a [(&'a str, f64)]) -> Self {
+        self.predictions = predictions;
+        self
     }
 
     /// How sure the model is, 0 to 1. Left out, it is the probability whose label is the action.
@@ -357,7 +446,7 @@ impl<'a, A> Inference<'a, A> {
     /// let id = journal.log(decision).unwrap();
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let input = journal.reader()?.input(id)?.kept().expect("it was kept");
-    /// assert_eq!(input.values, annals::entry::InputValues::F64(vec![0.1, 0.2]));
+    /// assert_eq!(input.values, annals::entry::InputValues::F64(vec![0.1, 0.2].into()));
     /// # Ok::<(), annals::Error>(())
     /// ```
     #[inline]
@@ -379,13 +468,18 @@ impl<'a, A> Inference<'a, A> {
     /// let id = journal.log(Inference::new("guard", "chat", "yes").keep_bytes(prompt)).unwrap();
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let input = journal.reader()?.input(id)?.kept().expect("it was kept");
-    /// assert_eq!(input.values, InputValues::Bytes(prompt.to_vec()));
+    /// assert_eq!(input.values, InputValues::Bytes(prompt.to_vec().into()));
     /// # Ok::<(), annals::Error>(())
     /// ```
     #[inline]
     pub fn keep_bytes(mut self, bytes: &'a [u8]) -> Self {
         let kind = InputKind::Bytes;
-        self.input = Some(GivenInput { kind, bytes });
+        let condition = Condition::None;
+        self.input = Some(GivenInput {
+            kind,
+            bytes,
+            condition,
+        });
         self.features_hashed(xxh3_64(bytes))
     }
 

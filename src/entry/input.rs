@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::shared_slice::SharedSlice;
+
 /// Most bytes of one kept input: 262,144 `f32`, 131,072 `f64`.
 pub(crate) const MOST_INPUT: usize = 1 << 20;
 
@@ -29,7 +31,7 @@ impl InputKind {
         bytes <= MOST_INPUT && bytes.is_multiple_of(self.width())
     }
 
-    fn width(self) -> usize {
+    pub(crate) fn width(self) -> usize {
         match self {
             InputKind::F32 => 4,
             InputKind::F64 => 8,
@@ -47,15 +49,25 @@ impl InputKind {
     }
 }
 
+/// What has to come true before an input is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Condition {
+    #[default]
+    None,
+    /// Its decision is found to be divergent.
+    Divergent,
+}
+
 /// An input as its caller gives it: bytes in the machine's order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GivenInput<'a> {
     pub(crate) kind: InputKind,
     pub(crate) bytes: &'a [u8],
+    pub(crate) condition: Condition,
 }
 
 /// The input that a decision was made from, as it was given, bit by bit; from
-/// [`Reader::input`](crate::Reader::input).
+/// [`Reader::input`](crate::Reader::input), and from [`new`](Self::new) for an import.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Input {
@@ -72,31 +84,47 @@ pub struct Input {
 #[non_exhaustive]
 pub enum InputValues {
     /// Features of 32 bits.
-    F32(Vec<f32>),
+    F32(SharedSlice<f32>),
     /// Features of 64 bits.
-    F64(Vec<f64>),
+    F64(SharedSlice<f64>),
     /// Anything else: tokens, an image.
-    Bytes(Vec<u8>),
+    Bytes(SharedSlice<u8>),
 }
 
 impl InputValues {
-    /// The values that `bytes` hold, little-endian.
-    pub(crate) fn of(kind: InputKind, bytes: &[u8]) -> InputValues {
-        match kind {
-            InputKind::F32 => {
-                let words = bytes.as_chunks().0.iter();
-                InputValues::F32(words.map(|word| f32::from_le_bytes(*word)).collect())
+    /// What they are, and their bytes in stored order.
+    pub(crate) fn stored(&self) -> (InputKind, Vec<u8>) {
+        match self {
+            InputValues::F32(values) => {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                (InputKind::F32, bytes.collect())
             }
-            InputKind::F64 => {
-                let words = bytes.as_chunks().0.iter();
-                InputValues::F64(words.map(|word| f64::from_le_bytes(*word)).collect())
+            InputValues::F64(values) => {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                (InputKind::F64, bytes.collect())
             }
-            InputKind::Bytes => InputValues::Bytes(bytes.to_vec()),
+            InputValues::Bytes(bytes) => (InputKind::Bytes, bytes.to_vec()),
         }
     }
 }
 
 impl Input {
+    /// An input for [`Importer::add_with_input`](crate::import::Importer::add_with_input).
+    ///
+    /// ```
+    /// use annals::entry::{Input, InputValues};
+    ///
+    /// let input = Input::new(InputValues::F32(vec![0.25, 1_300.0].into()), ["spread", "volume"]);
+    /// assert_eq!(&*input.names[1], "volume");
+    /// ```
+    pub fn new<A: AsRef<str>>(values: InputValues, names: impl IntoIterator<Item = A>) -> Input {
+        let names = names.into_iter().map(|name| name.as_ref().into());
+        Input {
+            values,
+            names: names.collect(),
+        }
+    }
+
     /// The features, if they were given as `f32`.
     ///
     /// ```

@@ -1,11 +1,13 @@
 //! Later outcomes of an inference, as they are handed in and as they are read back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::episode::{EPISODE_END, EPISODE_REWARD, EpisodeEnd};
 use super::ids::{InferenceId, RunId};
+use super::prediction::{self, ACTUAL};
 use super::timestamp::Timestamp;
 use super::value::Number;
 
@@ -34,7 +36,7 @@ pub struct Outcome<'a> {
     pub(crate) correct: Option<bool>,
     pub(crate) label: Option<&'a str>,
     /// No name twice.
-    pub(crate) values: Vec<(&'a str, f64)>,
+    pub(crate) values: Vec<(Cow<'a, str>, f64)>,
     pub(crate) time: Option<Timestamp>,
 }
 
@@ -110,11 +112,61 @@ impl<'a> Outcome<'a> {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn value(mut self, name: &'a str, value: impl Into<Number>) -> Self {
-        let value = value.into().get();
+        self.set(name.into(), value.into().get());
+        self
+    }
+
+    fn set(&mut self, name: Cow<'a, str>, value: f64) {
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
             None => self.values.push((name, value)),
         }
+    }
+
+    /// What the decision's only prediction should have been. Statistics compare both. A decision
+    /// with several predictions needs [`actual_of`](Self::actual_of) for each. It is stored as the
+    /// value `actual`, so it replaces an earlier one, and statistics list it among named values.
+    ///
+    /// NaN and infinite values are stored as given, left out of statistics and counted there as
+    /// invalid.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up").prediction("price", 101.5);
+    /// let id = journal.log(forecast).unwrap();
+    /// journal.attach_outcome(id, Outcome::new().actual(100.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let stats = journal.stats("forecast").get()?;
+    /// assert_eq!(stats.prediction("price").and_then(|errors| errors.bias), Some(1.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn actual(self, actual: impl Into<Number>) -> Self {
+        self.value(ACTUAL, actual)
+    }
+
+    /// What the prediction with this name should have been. It comes before an unnamed
+    /// [`actual`](Self::actual), and is stored as the value `actual.` and the name.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up");
+    /// let id = journal.log(forecast.predictions(&[("price", 101.5), ("volume", 7.0)])).unwrap();
+    /// let outcome = Outcome::new().actual_of("price", 100.0).actual_of("volume", 9.0);
+    /// journal.attach_outcome(id, outcome);
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let stats = journal.stats("forecast").get()?;
+    /// assert_eq!(stats.prediction("volume").and_then(|errors| errors.bias), Some(-2.0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn actual_of(mut self, prediction: &str, actual: impl Into<Number>) -> Self {
+        self.set(
+            prediction::actual_of(prediction).into(),
+            actual.into().get(),
+        );
         self
     }
 
@@ -291,5 +343,25 @@ impl Outcomes {
             .values
             .binary_search_by(|(known, _)| (**known).cmp(name));
         found.ok().map(|index| self.values[index].1)
+    }
+
+    /// The actual of a decision's only prediction, as [`Outcome::actual`](crate::Outcome::actual)
+    /// gave it. [`InferenceRecord::actual_of`] also knows the predictions.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up").prediction("price", 101.5);
+    /// let id = journal.log(forecast).unwrap();
+    /// journal.attach_outcome(id, Outcome::new().actual(100.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let outcomes = journal.reader()?.outcome(id)?.expect("one was attached");
+    /// assert_eq!(outcomes.actual().map(|latest| latest.value), Some(100.0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn actual(&self) -> Option<Latest<f64>> {
+        self.get(ACTUAL)
     }
 }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::episode::EpisodeId;
 use super::event::{CheckpointAction, Level};
 use super::ids::{InferenceId, RunId};
-use super::outcome::OutcomeEntry;
+use super::manifest::RunManifest;
+use super::outcome::{Latest, OutcomeEntry, Outcomes};
+use super::prediction;
 use super::timestamp::Timestamp;
 use super::value::Value;
 use crate::entry::floats::Floats;
@@ -100,6 +102,55 @@ pub struct InferenceRecord {
     pub episode: Option<EpisodeId>,
     /// The number of its step within the episode; set if `episode` is.
     pub step: Option<u64>,
+    /// Numeric predictions by name, sorted by it.
+    pub predictions: Vec<(Arc<str>, f64)>,
+}
+
+impl InferenceRecord {
+    /// The prediction with this name.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up");
+    /// let id = journal.log(forecast.predictions(&[("price", 101.5), ("volume", 7.0)])).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.prediction("volume"), Some(7.0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn prediction(&self, name: &str) -> Option<f64> {
+        let found = self.predictions.iter().find(|known| &*known.0 == name);
+        found.map(|known| known.1)
+    }
+
+    /// The actual that the prediction with this name is compared with: the one that was
+    /// [given by name](crate::Outcome::actual_of), and otherwise, if there is no other prediction,
+    /// the [unnamed](crate::Outcome::actual) one.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let forecast = Inference::new("forecast", "ETH/USDT", "up").prediction("price", 101.5);
+    /// let id = journal.log(forecast).unwrap();
+    /// journal.attach_outcome(id, Outcome::new().actual(100.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let reader = journal.reader()?;
+    /// let record = reader.get(id)?.expect("it is committed");
+    /// let outcomes = reader.outcome(id)?.expect("one was attached");
+    /// let actual = record.actual_of("price", &outcomes).map(|latest| latest.value);
+    /// assert_eq!(actual, Some(100.0));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn actual_of(&self, name: &str, outcomes: &Outcomes) -> Option<Latest<f64>> {
+        self.prediction(name)?;
+        let unnamed = || outcomes.actual().filter(|_| self.predictions.len() == 1);
+        outcomes.get(&prediction::actual_of(name)).or_else(unnamed)
+    }
 }
 
 impl InferenceRecord {
@@ -386,6 +437,9 @@ pub struct Run {
     /// The source that was taken in under this run, for those of an
     /// [`Importer`](crate::import::Importer).
     pub source: Option<String>,
+    /// Which program decided, and how it was started. `None` for a run of an import, and where a
+    /// repair could not read it.
+    pub manifest: Option<RunManifest>,
 }
 
 /// State of a [`Run`].

@@ -89,6 +89,7 @@ pub(super) fn with_inference<T>(n: u32, see: impl FnOnce(Inference<'_>) -> T) ->
     let cause = InferenceId::from_u64(n.into());
     let inference = inference.propensity(confidence).action_vector(&vector);
     let inference = inference.caused_by(cause).correlation(&correlation);
+    let inference = inference.predictions(&PREDICTIONS);
     see(inference.episode(EpisodeId::from_u64(7), n.into()))
 }
 
@@ -96,6 +97,8 @@ pub(super) fn with_inference<T>(n: u32, see: impl FnOnce(Inference<'_>) -> T) ->
 fn has_extras(n: u32) -> bool {
     n % 5 == 1
 }
+
+const PREDICTIONS: [(&str, f64); 2] = [("price", 101.5), ("volume", -7.0)];
 
 fn vector(n: u32) -> Vec<f32> {
     vec![0.5; usize::try_from(n % 100).unwrap()]
@@ -111,6 +114,13 @@ fn assert_extras(record: &InferenceRecord, n: u32, what: &str) {
     assert_eq!(record.propensity, is_given.then(|| confidence(n)), "{what}");
     let vector = if is_given { vector(n) } else { Vec::new() };
     assert_eq!(record.action_vector, vector, "{what}");
+    for (name, number) in PREDICTIONS {
+        assert_eq!(
+            record.prediction(name),
+            is_given.then_some(number),
+            "{what}"
+        );
+    }
     assert_eq!(
         record.caused_by,
         number.map(InferenceId::from_u64),

@@ -2,7 +2,9 @@
 //! tests make a call to the disk fail.
 
 pub(crate) mod disk;
+pub(crate) mod executable;
 pub(crate) mod failpoint;
+pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod machine_clock;
 pub(crate) mod owner;

@@ -236,6 +236,7 @@ fn log_extras(journal: &Journal) {
         if number % 3 == 0 {
             let cause = InferenceId::from_u64(number.into());
             inference = inference.caused_by(cause).correlation("é");
+            inference = inference.predictions(&[("price", 101.5), ("volume", -7.0)]);
         }
         journal.log(inference);
     }

@@ -1,5 +1,6 @@
 //! Inferences, each once.
 
+use super::inputs::ImportedInput;
 use super::{Importer, limits};
 use crate::engine::format::block::RowHead;
 use crate::engine::format::min_max::id_bucket;
@@ -8,6 +9,7 @@ use crate::entry::error::Result;
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Inference, Processing};
+use crate::entry::input::KeptInput;
 
 /// An imported inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Importer {
     /// than 1,024 probabilities, and for more than 1 MiB of text, names and attributes together.
     /// Also [errors of reading](crate::Error#errors-of-reading) and [of a
     /// commit](crate::Error#errors-of-a-commit); after the latter the source may be read again from
-    /// its start. Of an input that is to be kept only the hash is taken.
+    /// its start. An input [that is to be kept](Inference::keep_features) is taken in, too.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -50,17 +52,74 @@ impl Importer {
         inference: &Inference<'_>,
         answer: Answer,
     ) -> Result<bool> {
+        let input = match inference.input {
+            Some(input) => ImportedInput::Given(input.kind, input.kind.stored(input.bytes), &[]),
+            None => ImportedInput::NotKept,
+        };
+        self.add_inference(id, inference, answer, input)
+    }
+
+    /// Adds an inference and its input, as another journal had it; see [`add`](Self::add). An input
+    /// that repeats is stored once. The feature hash is that of `inference`.
+    ///
+    /// # Errors
+    /// Those of [`add`](Self::add). [`Error::InvalidOption`](crate::Error::InvalidOption) for an
+    /// input of more than 1 MiB, and for names of more than 64 KiB together.
+    ///
+    /// ```
+    /// use annals::entry::{Input, InputValues, KeptInput};
+    /// use annals::import::{Answer, Importer};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("data");
+    /// let mut importer = Importer::open(&dir)?;
+    /// let id = importer.source("old.db")?.inference(4_711)?;
+    /// let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY");
+    /// let input = Input::new(InputValues::F32(vec![0.25, 1_300.0].into()), ["spread", "volume"]);
+    /// importer.add_with_input(id, &decision, Answer::Full, &KeptInput::Kept(input.clone()))?;
+    /// importer.close()?;
+    /// assert_eq!(annals::Reader::open(&dir)?.input(id)?.kept(), Some(input));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn add_with_input(
+        &mut self,
+        id: InferenceId,
+        inference: &Inference<'_>,
+        answer: Answer,
+        input: &KeptInput,
+    ) -> Result<bool> {
+        let input = match input {
+            KeptInput::NotKept => ImportedInput::NotKept,
+            KeptInput::GivenUp => ImportedInput::GivenUp,
+            KeptInput::Removed => ImportedInput::Removed,
+            KeptInput::Kept(input) => {
+                let (kind, bytes) = input.values.stored();
+                ImportedInput::Given(kind, bytes, &input.names)
+            }
+        };
+        self.add_inference(id, inference, answer, input)
+    }
+
+    fn add_inference(
+        &mut self,
+        id: InferenceId,
+        inference: &Inference<'_>,
+        answer: Answer,
+        input: ImportedInput<'_>,
+    ) -> Result<bool> {
         limits::check_inference(inference)?;
+        input.check()?;
         if self.has(id)? {
             return Ok(false);
         }
+        let input = self.keep(id.run(), input)?;
         let recorded = self.recorded_or_now();
         let head = RowHead {
             id,
             recorded,
             event: inference.event_time.unwrap_or(recorded),
         };
-        self.encode(head, inference, answer)?;
+        self.encode(head, inference, answer, input)?;
         if let Some(taking) = self.runs.get_mut(&id.run()) {
             taking.highest = taking.highest.max(id);
             taking.row.committed += 1;
@@ -90,7 +149,13 @@ impl Importer {
         Ok(known)
     }
 
-    fn encode(&mut self, head: RowHead, inference: &Inference<'_>, answer: Answer) -> Result<()> {
+    fn encode(
+        &mut self,
+        head: RowHead,
+        inference: &Inference<'_>,
+        answer: Answer,
+        input: InputRef,
+    ) -> Result<()> {
         let names = self.stored_names(inference)?;
         let labels = match answer {
             Answer::RepeatOf(_) => NameId::NONE,
@@ -112,7 +177,7 @@ impl Importer {
                 original,
                 confidence,
                 processing,
-                input: InputRef::NotKept,
+                input,
             };
             let encoded = self.encoder.repeat(head, &row);
             return encoded.map_err(|why| limits::too_large("inference", why));
@@ -134,10 +199,11 @@ impl Importer {
             confidence: confidence.unwrap_or(f32::NAN),
             probabilities: Floats::collect(inference.probabilities.len(), values),
             features: inference.features,
-            input: InputRef::NotKept,
+            input,
             processing,
             attributes: attributes.collect(),
             extras: inference.extras().to_owned(),
+            values: self.stored_predictions(inference)?,
         };
         let memory = inference
             .memory

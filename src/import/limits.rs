@@ -21,6 +21,13 @@ pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
             advice: "give at most 1,024",
         });
     }
+    if inference.predictions.len() > MOST {
+        return Err(Error::InvalidOption {
+            name: "predictions",
+            value: format!("{} of them", inference.predictions.len()),
+            advice: "give at most 1,024",
+        });
+    }
     inference.extras().check().map_err(|what| match what {
         TooLarge::Vector(many) => Error::InvalidOption {
             name: "action vector",
@@ -36,6 +43,8 @@ pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
     let labels = inference.probabilities.iter().map(|(label, _)| *label);
     let attributes = inference.attributes.iter();
     let attributes = attributes.map(|(key, value)| attribute_bytes(key, value));
+    let predictions = inference.predictions.iter();
+    let predictions = predictions.map(|(name, _)| written(name));
     check_text([
         ("model", written(inference.model)),
         ("symbol", written(inference.symbol)),
@@ -43,6 +52,7 @@ pub(super) fn check_inference(inference: &Inference<'_>) -> Result<()> {
         ("checkpoint", inference.checkpoint.map_or(0, written)),
         ("labels of probabilities", written_labels(labels)),
         ("attributes", attributes.sum()),
+        ("predictions", predictions.sum()),
     ])
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod gaps;
 pub(crate) mod inferences;
+mod inputs;
 pub(crate) mod limits;
 mod loss;
 pub(crate) mod names;
@@ -17,7 +18,6 @@ use ahash::{AHashMap, AHashSet};
 use crate::engine::directory::Directory;
 use crate::engine::format::block::BlockEncoder;
 use crate::engine::hot::{Commit, Hot};
-use crate::engine::inputs::store::InputsCommit;
 use crate::engine::kv::WriteFailure;
 use crate::engine::maintenance_handle::MaintenanceHandle;
 use crate::engine::name_cache::NameCache;
@@ -31,6 +31,7 @@ use crate::options::Options;
 use crate::sealing::seal::Sealer;
 use crate::stats::folding::fold::Folder;
 pub use inferences::Answer;
+use inputs::ImportInputs;
 pub use loss::Loss;
 use notes::KnownNotes;
 pub use outcomes::PastOutcome;
@@ -85,6 +86,8 @@ pub struct Importer {
     /// When the source recorded the next entries; `None` is now.
     recorded: Option<Timestamp>,
     notes: KnownNotes,
+    /// `None` where none can be kept.
+    inputs: Option<ImportInputs>,
     doing: ImportMode,
     superseded: u64,
 }
@@ -128,8 +131,8 @@ impl Importer {
         Importer::open_with(dir, &Options::default())
     }
 
-    /// Opens it with `options`: whether others may use it too, how much it may cache, and by which
-    /// clock it goes. A new journal has its label.
+    /// Opens it with `options`: whether others may use it too, how much it may cache, by which
+    /// clock it goes, and how many bytes of inputs it may keep. A new journal has its label.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -192,7 +195,11 @@ impl Importer {
         let journal = source.identity()?.id;
         let sealer = MaintenanceHandle::of(source.clone())
             .map(|maintenance| Sealer::new(maintenance, journal));
-        Ok(Self::of(hot, source, sealer, doing))
+        let budget = options.input_budget;
+        let directory = hot.directory().filter(|_| budget > 0);
+        let inputs = directory.map(|inside| ImportInputs::new(inside.clone(), journal, budget));
+        let importer = Self::of(hot, source, sealer, doing);
+        Ok(Importer { inputs, ..importer })
     }
 
     fn of(hot: Hot, source: Arc<Source>, sealer: Option<Sealer>, doing: ImportMode) -> Importer {
@@ -209,6 +216,7 @@ impl Importer {
             near: None,
             recorded: None,
             notes: KnownNotes::default(),
+            inputs: None,
             doing,
             superseded: 0,
         }
@@ -337,10 +345,11 @@ impl Importer {
             taking.row.batch += 1;
             rows.push((*run, taking.row.clone()));
         }
+        let mut inputs = inputs::to_commit(self.inputs.as_mut())?;
         let commit = Commit {
             blocks: &mut blocks,
             rows: &rows,
-            inputs: &mut InputsCommit::of(0),
+            inputs: &mut inputs,
         };
         self.hot.commit(commit).map_err(WriteFailure::into_error)?;
         self.pending.clear();

@@ -3,10 +3,12 @@
 
 use super::{ImportMode, Importer};
 use crate::engine::format::name::{NameKind, join_labels};
-use crate::engine::format::row::{NameId, NameIds};
+use crate::engine::format::row::{NameId, NameIds, StoredValue};
 use crate::engine::kv::WriteFailure;
 use crate::entry::error::Result;
 use crate::entry::inference::Inference;
+use crate::entry::prediction;
+use crate::entry::typed::{TypedValue, ValueKind};
 
 impl Importer {
     /// The stored ids of an inference's names.
@@ -28,6 +30,28 @@ impl Importer {
         }
         let labels = inference.probabilities.iter().map(|(label, _)| *label);
         self.stored_name(NameKind::Labels, &join_labels(labels))
+    }
+
+    /// Predictions under their stored names; under each name the last one.
+    pub(super) fn stored_predictions(
+        &mut self,
+        inference: &Inference<'_>,
+    ) -> Result<Box<[StoredValue]>> {
+        let mut values: Vec<StoredValue> = Vec::new();
+        for (name, number) in inference.predictions {
+            let stored = prediction::actual_of(name);
+            let name = self.stored_name(NameKind::OutcomeName, &stored)?;
+            let value = TypedValue::F64(*number);
+            match values.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.value = value,
+                None => values.push(StoredValue {
+                    kind: ValueKind::Prediction,
+                    name,
+                    value,
+                }),
+            }
+        }
+        Ok(values.into())
     }
 
     /// The stored id of a name; a new one is stored now.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::Journal;
-use super::panics;
+use super::{digest, panics};
 use crate::entry::error::{Error, Result};
 use crate::logs::Cleaned;
 use crate::record::flush;
@@ -182,6 +182,9 @@ impl Journal {
         // Told now, waited for last: it stops after its current slice.
         let (sealing, folding) = (self.sealing.as_ref(), self.folding.as_ref());
         sealing.inspect(|sealing| sealing.stop());
+        if writer.is_some() && self.dir.is_some() && !std::thread::panicking() {
+            digest::wait(self.close_timeout / 4);
+        }
         let result = self.finish_writer(&mut writer);
         // Only now is everything committed that there will be. A journal in memory has no later
         // readers.
@@ -201,12 +204,14 @@ impl Journal {
         }
         let sealed = sealing.is_none_or(|sealing| sealing.finish(left()));
         let folded = folding.is_none_or(|folding| folding.finish(left()));
+        let digested = self.digest.as_ref();
+        let digested = digested.is_none_or(|digest| digest.finish(left()));
         if matches!(result, Err(Error::Failed { .. })) {
             // This error reports a panic of the writer.
             self.queue.untold_panic();
         }
         result?;
-        if !(mirrored && sealed && folded) {
+        if !(mirrored && sealed && folded && digested) {
             return Err(self.close_timed_out());
         }
         match self.queue.untold_panic() {

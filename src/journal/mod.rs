@@ -1,6 +1,7 @@
 //! The owner of a journal: it starts the writer, hands out recorders and readers, and ends it all.
 
 pub(crate) mod ask;
+mod digest;
 pub(crate) mod finish;
 pub(crate) mod global;
 pub(crate) mod health;
@@ -47,6 +48,7 @@ use crate::stats::folding::FoldThread;
 use crate::stats::folding::fold::Folder;
 use crate::threads::panics::PanicObserver;
 use crate::threads::worker;
+use digest::DigestThread;
 
 /// An open journal: the flight recorder of this process in one directory.
 ///
@@ -79,6 +81,7 @@ pub struct Journal {
     mirror: Option<MirrorThread>,
     sealing: Option<SealThread>,
     folding: Option<FoldThread>,
+    digest: Option<DigestThread>,
     conditions: Arc<Conditions>,
     /// Let go of when the journal closes, so that another process may have the file to itself;
     /// what lives in memory only is kept.
@@ -237,6 +240,7 @@ impl Journal {
             mirror: None,
             sealing: None,
             folding: None,
+            digest: None,
             conditions,
             source: Mutex::new(Some(source.clone())),
             sharing: options.sharing,
@@ -248,6 +252,7 @@ impl Journal {
             close_timeout: options.close_timeout,
             _on_panic: on_panic,
         };
+        journal.digest = DigestThread::start(journal.queue.keep_panic());
         if let Some(interval) = options.fold_interval {
             let folding = FoldThread::start(
                 folder,

@@ -15,6 +15,7 @@ use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::manifest::RunManifest;
 use crate::entry::outcome::{Latest, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
@@ -191,6 +192,7 @@ object! {
         correlation: Arc<str>,
         episode: EpisodeId,
         step: u64,
+        predictions: InOrder<Arc<str>, Real<f64>>,
         outcome: Said,
         level: Level,
         component: Arc<str>,
@@ -259,6 +261,7 @@ object! {
         dropped: u64,
         last_id: InferenceId,
         source: String,
+        manifest: RunManifest,
     }
 }
 
@@ -399,6 +402,7 @@ both_ways! {
     } with {
         repeat_of: put_original, take_original;
         probabilities: put_probabilities, take_probabilities;
+        predictions: put_predictions, take_predictions;
     }
 }
 
@@ -434,7 +438,7 @@ both_ways! {
 both_ways! {
     write_run, read_run: Run in RunFields {
         id as id, started as started, process as process, committed as committed,
-        dropped as dropped, last_id as last_id, source as source,
+        dropped as dropped, last_id as last_id, source as source, manifest as manifest,
     } with {
         state: put_state, take_state;
     }
@@ -464,6 +468,14 @@ fn put_original(record: &InferenceRecord, fields: &mut Fields) {
 fn take_original<E: Error>(fields: &mut Fields) -> Result<Option<InferenceId>, E> {
     fields.expect(kind_of(fields.repeat_of))?;
     Ok(fields.repeat_of)
+}
+
+fn put_predictions(record: &InferenceRecord, fields: &mut Fields) {
+    fields.predictions = write_values(&record.predictions);
+}
+
+fn take_predictions<E>(fields: &mut Fields) -> Result<Vec<(Arc<str>, f64)>, E> {
+    Ok(read_values(fields.predictions.take()))
 }
 
 fn put_probabilities(record: &InferenceRecord, fields: &mut Fields) {

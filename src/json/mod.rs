@@ -10,6 +10,7 @@
 
 mod checkpoint;
 mod fields;
+mod manifest;
 mod statistics;
 
 use std::fmt;

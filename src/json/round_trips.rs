@@ -20,6 +20,7 @@ use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::floats::Floats;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::manifest::RunManifest;
 use crate::entry::outcome::{Latest, OutcomeEntry, Outcomes, RecordedOutcome};
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, Run, RunState,
@@ -34,7 +35,7 @@ use crate::registry::tables::rows::{CheckpointRow, WeightsPart};
 use crate::registry::{Condition, Metadata, Origin};
 use crate::stats::{
     ActionCount, Calibration, Confidence, Coverage, Drift, LiveCandidate, LiveRanking, Memory,
-    OutcomeStats, ProcessingTime, Reliability, Stats, StatsRow, Values,
+    OutcomeStats, PredictionErrors, ProcessingTime, Reliability, Stats, StatsRow, Values,
 };
 
 /// Makes all parts of an entry from one number.
@@ -185,6 +186,7 @@ impl Dice {
             correlation: self.maybe(Dice::text),
             episode: self.maybe(|dice| EpisodeId(dice.number())),
             step: self.maybe(Dice::spread),
+            predictions: self.some(|dice| (dice.text(), dice.real())),
         }
     }
 
@@ -282,6 +284,19 @@ impl Dice {
         }
     }
 
+    fn manifest(&mut self) -> RunManifest {
+        RunManifest {
+            program: self.maybe(Dice::string),
+            version: self.maybe(Dice::string),
+            features: self.some(Dice::string),
+            executable: self.maybe(|dice| [dice.number().to_le_bytes()[0]; 32]),
+            host: self.maybe(Dice::string),
+            command_line: self.some(Dice::string),
+            seed: self.maybe(Dice::number),
+            pairs: self.some(|dice| (dice.string(), dice.string())),
+        }
+    }
+
     fn run_row(&mut self) -> Run {
         let state = self.state();
         Run {
@@ -293,6 +308,7 @@ impl Dice {
             dropped: self.spread(),
             last_id: self.maybe(Dice::id),
             source: self.maybe(Dice::string),
+            manifest: self.maybe(Dice::manifest),
         }
     }
 
@@ -370,6 +386,22 @@ impl Dice {
             values: self.some(|dice| (dice.text(), dice.values())),
             invalid: self.spread(),
         }
+    }
+
+    fn prediction_errors(&mut self) -> PredictionErrors {
+        let bins: Vec<(u16, u64)> = (0..u16::try_from(self.below(200)).unwrap())
+            .map(|bin| (bin * 300, self.spread().max(1)))
+            .collect();
+        let mut errors = PredictionErrors::with_bins(&bins).unwrap();
+        errors.count = self.spread();
+        errors.bias = self.maybe(Dice::figure);
+        errors.mae = self.maybe(Dice::figure);
+        errors.rmse = self.maybe(Dice::figure);
+        errors.p5 = self.maybe(Dice::figure);
+        errors.p50 = self.maybe(Dice::figure);
+        errors.p95 = self.maybe(Dice::figure);
+        errors.invalid = self.spread();
+        errors
     }
 
     fn confidence(&mut self) -> Confidence {
@@ -458,6 +490,7 @@ impl Dice {
             },
             outcomes: self.outcome_stats(),
             calibration: self.calibration(),
+            predictions: self.some(|dice| (dice.text(), dice.prediction_errors())),
             coverage: self.coverage(),
         }
     }

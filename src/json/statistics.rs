@@ -9,8 +9,8 @@ use serde::ser::{Serialize, Serializer};
 use super::fields::{InOrder, Real};
 use crate::entry::timestamp::{Timestamp, nanos};
 use crate::stats::{
-    ActionCount, Calibration, Confidence, Coverage, Memory, OutcomeStats, ProcessingTime, Stats,
-    Values,
+    ActionCount, Calibration, Confidence, Coverage, Memory, OutcomeStats, PredictionErrors,
+    ProcessingTime, Stats, Values,
 };
 
 /// A whole number of 128 bits, as text: readers of JSON have 53 bits or 64.
@@ -183,6 +183,46 @@ fn read_outcomes<E>(fields: OutcomeFields) -> Result<OutcomeStats, E> {
     })
 }
 
+/// The bins, with their counts, are what quantiles are read from.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct PredictionFields {
+    count: u64,
+    bias: Option<f64>,
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    p5: Option<f64>,
+    p50: Option<f64>,
+    p95: Option<f64>,
+    invalid: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bins: Vec<(u16, u64)>,
+}
+
+fn write_prediction(known: &PredictionErrors) -> PredictionFields {
+    PredictionFields {
+        count: known.count,
+        bias: known.bias,
+        mae: known.mae,
+        rmse: known.rmse,
+        p5: known.p5,
+        p50: known.p50,
+        p95: known.p95,
+        invalid: known.invalid,
+        bins: known.bins(),
+    }
+}
+
+fn read_prediction<E: Error>(fields: PredictionFields) -> Result<PredictionErrors, E> {
+    let mut read = PredictionErrors::with_bins(&fields.bins).map_err(E::custom)?;
+    read.count = fields.count;
+    read.bias = fields.bias;
+    read.mae = fields.mae;
+    read.rmse = fields.rmse;
+    (read.p5, read.p50, read.p95) = (fields.p5, fields.p50, fields.p95);
+    read.invalid = fields.invalid;
+    Ok(read)
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct StatsFields {
     known: bool,
@@ -200,6 +240,8 @@ struct StatsFields {
     memory_bytes: Memory,
     outcomes: OutcomeStats,
     calibration: Calibration,
+    #[serde(default = "no_predictions")]
+    predictions: InOrder<Arc<str>, PredictionErrors>,
     coverage: Coverage,
     // Of the coverage, for those who look at nothing else of it.
     #[serde(skip_deserializing)]
@@ -208,6 +250,10 @@ struct StatsFields {
     dropped: u64,
     #[serde(skip_deserializing)]
     damaged: u64,
+}
+
+fn no_predictions() -> InOrder<Arc<str>, PredictionErrors> {
+    InOrder(Vec::new())
 }
 
 fn write_stats(stats: &Stats) -> StatsFields {
@@ -227,6 +273,7 @@ fn write_stats(stats: &Stats) -> StatsFields {
         memory_bytes: stats.memory,
         outcomes: stats.outcomes.clone(),
         calibration: stats.calibration.clone(),
+        predictions: InOrder(stats.predictions.clone()),
         coverage: stats.coverage.clone(),
         completeness: stats.coverage.completeness,
         dropped: stats.coverage.dropped,
@@ -251,6 +298,7 @@ fn read_stats<E>(fields: StatsFields) -> Result<Stats, E> {
         memory: fields.memory_bytes,
         outcomes: fields.outcomes,
         calibration: fields.calibration,
+        predictions: fields.predictions.0,
         coverage: fields.coverage,
     })
 }
@@ -261,4 +309,5 @@ super::as_object! {
     ProcessingTime as ProcessingFields: write_processing, read_processing;
     Values as ValuesFields: write_values, read_values;
     OutcomeStats as OutcomeFields: write_outcomes, read_outcomes;
+    PredictionErrors as PredictionFields: write_prediction, read_prediction;
 }

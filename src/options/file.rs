@@ -1,12 +1,14 @@
 //! Options from a configuration file: the same names as those of the methods, with durations and
 //! sizes in words.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer};
 
 use super::logs::{LogKind, Mirror, Rotation};
+use super::manifest::Manifest;
 use super::retention::{KeptItem, RetentionPolicy};
 use super::words::{Size, Span};
 use super::{BlackBox, Options, Overflow, Sharing};
@@ -73,6 +75,7 @@ struct OptionsFile {
     input_budget: Option<Size>,
     flush_on_panic: Option<Span>,
     label: Option<String>,
+    manifest: Option<Manifest>,
     mirror: Option<Mirror>,
     without_mirror: bool,
     seal_bytes: Option<Size>,
@@ -80,6 +83,41 @@ struct OptionsFile {
     fold_interval: Option<Span>,
     without_folding: bool,
     retention: Option<RetentionPolicy>,
+}
+
+/// Program, version, features, seed and pairs of a [`Manifest`].
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ManifestFile {
+    program: Option<String>,
+    version: Option<String>,
+    features: Vec<String>,
+    seed: Option<u64>,
+    pairs: BTreeMap<String, String>,
+    without_command_line: bool,
+    without_host: bool,
+}
+
+/// A table whose names are those of the methods: `program`, `version`, `features`, `seed`, `pairs`,
+/// `without_command_line`, `without_host`. Of `program` and `version` either may be left out.
+impl<'de> Deserialize<'de> for Manifest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let file = ManifestFile::deserialize(deserializer)?;
+        let mut manifest = Manifest::new().features(file.features).pairs(file.pairs);
+        if let Some(program) = file.program {
+            manifest = manifest.program(program, file.version.unwrap_or_default());
+        }
+        if let Some(seed) = file.seed {
+            manifest = manifest.seed(seed);
+        }
+        if file.without_command_line {
+            manifest = manifest.without_command_line();
+        }
+        if file.without_host {
+            manifest = manifest.without_host();
+        }
+        Ok(manifest)
+    }
 }
 
 /// A table whose names are those of the methods: `directory`, `local_time`,
@@ -183,6 +221,7 @@ impl<'de> Deserialize<'de> for Options {
         options.black_box = file.black_box.unwrap_or(options.black_box);
         options.flush_on_panic = file.flush_on_panic.map(|timeout| timeout.0);
         options.label = file.label;
+        options.manifest = file.manifest.unwrap_or_default();
         options.mirror = match file.without_mirror {
             true => None,
             false => file.mirror.or(options.mirror),
@@ -220,7 +259,10 @@ mod tests {
             "max_names": 10, "cache_bytes": 1048576, "memory_interval": "5s",
             "close_timeout": "1m", "sharing": "exclusive", "flush_on_panic": "3s",
             "black_box": "spool", "input_budget": "2GiB",
-            "label": "trainer-7", "seal_bytes": "8MiB", "seal_age": "12h",
+            "label": "trainer-7",
+            "manifest": {"program": "agent", "version": "1.2.0", "features": ["gpu"], "seed": 7,
+            "pairs": {"stage": "paper"}, "without_command_line": true, "without_host": true},
+            "seal_bytes": "8MiB", "seal_age": "12h",
             "fold_interval": "1s",
             "retention": {"max_age": "30d", "keep_after_cursor": ["export"]},
             "mirror": {"directory": "logs", "local_time": true, "short_times_in_micros": true,
@@ -241,6 +283,12 @@ mod tests {
         assert_eq!(
             options.retention,
             Some(days(30).keep_after_cursor("export"))
+        );
+        let manifest = Manifest::new().program("agent", "1.2.0").features(["gpu"]);
+        let manifest = manifest.seed(7).pairs([("stage", "paper")]);
+        assert_eq!(
+            options.manifest,
+            manifest.without_command_line().without_host()
         );
         let mirror = options.mirror.unwrap();
         assert_eq!(mirror.rotation, Rotation::DailyOrSize(64 << 20));
@@ -270,6 +318,11 @@ mod tests {
             (r#"{"commit_interval": "2h"}"#, "commit_interval"),
             (r#"{"retention": {"max_age": "1s"}}"#, "max_age"),
             (r#"{"queue_capacity": 1}"#, "queue_capacity"),
+            (r#"{"manifest": {"sed": 1}}"#, "sed"),
+            (
+                r#"{"manifest": {"pairs": {"": "x"}}}"#,
+                "give each pair a key",
+            ),
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(named), "{json}: {error}");

@@ -1,7 +1,9 @@
 //! Everything about a journal that has a number.
 
+mod command_line;
 pub(crate) mod file;
 pub(crate) mod logs;
+pub(crate) mod manifest;
 pub(crate) mod retention;
 mod words;
 
@@ -10,6 +12,7 @@ use std::time::Duration;
 use crate::entry::clock::{Clock, ManualClock};
 use crate::entry::error::{Error, Result};
 use logs::Mirror;
+use manifest::Manifest;
 use retention::{KeptItem, RetentionPolicy};
 
 /// Behaviour when inferences come faster than they can be committed and the queue is full.
@@ -122,6 +125,7 @@ pub struct Options {
     pub(crate) retention: Option<RetentionPolicy>,
     pub(crate) black_box: BlackBox,
     pub(crate) input_budget: u64,
+    pub(crate) manifest: Manifest,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -150,6 +154,7 @@ impl Default for Options {
             retention: None,
             black_box: BlackBox::native(),
             input_budget: 1 << 30,
+            manifest: Manifest::new(),
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -517,6 +522,30 @@ impl Options {
         self
     }
 
+    /// What each run says about the program that decides: name, version, features, seed, and
+    /// anything else. Readers show it with the [run](crate::entry::Run::manifest), so that a
+    /// decision leads to the code that made it. The machine's name, the command line without
+    /// secrets and a digest of the executable come by themselves.
+    ///
+    /// The executable is read once for each process, in the background. Its digest is stored by the
+    /// next commit after that. A close waits for it for up to a second.
+    ///
+    /// ```
+    /// use annals::{Journal, Manifest};
+    ///
+    /// let manifest = Manifest::new()
+    ///     .program(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+    ///     .pairs([("stage", "paper")]);
+    /// let journal = Journal::options().manifest(manifest).in_memory()?;
+    /// let run = journal.reader()?.runs().next().transpose()?.expect("this one");
+    /// assert_eq!(run.manifest.expect("of each run").get("stage"), Some("paper"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn manifest(mut self, manifest: Manifest) -> Self {
+        self.manifest = manifest;
+        self
+    }
+
     /// Takes all times from `clock`, for tests.
     ///
     /// ```
@@ -608,6 +637,6 @@ impl Options {
             let value = format!("{} bytes", self.label.as_ref().map_or(0, String::len));
             return bad("label", value, "give at most 1,024 bytes");
         }
-        Ok(())
+        self.manifest.check()
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Cursor, Reader};
 use crate::engine::format::block::StoredEntry;
+use crate::engine::format::row::InputRef;
 use crate::entry::error::{Error, Result};
 use crate::entry::record::Entry;
 use crate::entry::sequence::Sequence;
@@ -37,7 +38,7 @@ pub(super) const POLL: Duration = Duration::from_millis(20);
 /// ```
 #[derive(Debug)]
 pub struct Follow {
-    reader: Reader,
+    pub(super) reader: Reader,
     /// Invariant F1: the sequence of the first buffered row, or of the first one not yet read.
     next: Sequence,
     buffered: VecDeque<StoredEntry>,
@@ -142,18 +143,31 @@ impl Follow {
     }
 
     fn step(&mut self) -> Result<Option<Entry>> {
+        let entry = self.look()?;
+        // Only when the entry is made: an error leaves the place, and the next call tries again.
+        self.pass();
+        Ok(entry.map(|(entry, _)| entry))
+    }
+
+    /// The next entry, and what became of its input. The place stays.
+    pub(super) fn look(&mut self) -> Result<Option<(Entry, InputRef)>> {
         self.fill()?;
         let Some(stored) = self.buffered.front() else {
             return Ok(None);
         };
+        let input = stored.row.input();
         let entry = self
             .reader
             .names
             .entry(&self.reader.source, stored.clone())?;
-        // Only when the entry is made: an error leaves the place, and the next call tries again.
-        self.next = stored.next();
-        self.buffered.pop_front();
-        Ok(Some(entry))
+        Ok(Some((entry, input)))
+    }
+
+    /// Goes on behind the entry that was looked at.
+    pub(super) fn pass(&mut self) {
+        if let Some(stored) = self.buffered.pop_front() {
+            self.next = stored.next();
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::inputs::LastInputs;
 use super::names::ReaderDictionary;
-use crate::engine::inputs::read::InputCache;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::ids::JournalId;
@@ -18,8 +18,8 @@ use crate::entry::ids::JournalId;
 pub struct Reader {
     pub(crate) source: Arc<Source>,
     pub(super) names: Arc<ReaderDictionary>,
-    /// The part of a file of inputs that was read last.
-    pub(super) inputs: Arc<Mutex<InputCache>>,
+    /// The parts of files of inputs that were read last.
+    pub(super) inputs: Arc<Mutex<LastInputs>>,
     pub(super) id: JournalId,
     pub(super) label: Option<Arc<str>>,
     pub(super) clock: Clock,

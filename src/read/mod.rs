@@ -28,8 +28,8 @@ use crate::engine::format::scan::Scan;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;
 use crate::entry::error::Result;
-use crate::entry::ids::{InferenceId, JournalId};
-use crate::entry::record::{Content, Entry, InferenceRecord};
+use crate::entry::ids::{InferenceId, JournalId, RunId};
+use crate::entry::record::{Content, Entry, InferenceRecord, Run};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::options::Options;
@@ -37,7 +37,7 @@ pub(crate) use cursor::Cursor;
 pub use events::Events;
 pub(crate) use follow::Follow;
 pub(crate) use handle::Reader;
-pub use inputs::WithInputs;
+pub use inputs::{FollowWithInputs, WithInputs};
 use names::ReaderDictionary;
 pub use outcomes::WithOutcomes;
 pub use pages::{Gaps, Runs};
@@ -382,6 +382,24 @@ impl Reader {
     #[must_use]
     pub fn runs(&self) -> Runs {
         Runs::new(self.source.clone())
+    }
+
+    /// The run with this number, with its manifest; `None` if there is none. One look-up.
+    ///
+    /// # Errors
+    /// [Errors of reading](crate::Error#errors-of-reading).
+    ///
+    /// ```
+    /// # let journal = annals::Journal::in_memory()?;
+    /// # let decision = annals::Inference::new("dqn_agent", "ETH/USDT", "BUY").confidence(0.8);
+    /// # let id = journal.log(decision).unwrap();
+    /// # journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let run = journal.reader()?.run(id.run())?.expect("a decision has one");
+    /// println!("decided by {:?}", run.manifest);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn run(&self, id: RunId) -> Result<Option<Run>> {
+        pages::run(&self.source, id)
     }
 
     /// Everything that is no inference, newest first: system events, checkpoint events and gaps.

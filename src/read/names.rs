@@ -14,11 +14,13 @@ use crate::entry::error::{Error, Result};
 use crate::entry::extras::{Extras, OwnedExtras};
 use crate::entry::floats;
 use crate::entry::ids::RunId;
+use crate::entry::prediction;
 use crate::entry::record::{
     CheckpointEvent, Content, Entry, Gap, InferenceRecord, Probabilities, Repeat, SystemEvent,
 };
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::{TypedValue, ValueKind};
 
 type Labels = Arc<[Arc<str>]>;
 
@@ -33,6 +35,7 @@ const MOST_FEATURE_NAMES: usize = 128 << 10;
 pub(super) struct ReaderDictionary {
     names: RwLock<ByNameId<Arc<str>>>,
     labels: RwLock<ByNameId<Labels>>,
+    predictions: RwLock<ByNameId<Arc<str>>>,
 }
 
 impl ReaderDictionary {
@@ -73,6 +76,20 @@ impl ReaderDictionary {
         known.insert(id, labels.clone(), bytes);
         drop(known);
         Ok(labels)
+    }
+
+    /// The prediction that is stored under this name.
+    fn prediction(&self, source: &Source, id: NameId) -> Result<Arc<str>> {
+        if let Some(name) = read(&self.predictions).get(id) {
+            return Ok(name.clone());
+        }
+        let stored = self.name(source, id)?;
+        let name: Arc<str> = prediction::prediction_of(&stored).into();
+        let mut known = write(&self.predictions);
+        known.make_room();
+        known.insert(id, name.clone(), name.len());
+        drop(known);
+        Ok(name)
     }
 
     /// The names of the values of an input.
@@ -200,7 +217,20 @@ impl ReaderDictionary {
             correlation: extras.correlation.map(Into::into),
             episode: extras.step.map(|(episode, _)| episode),
             step: extras.step.map(|(_, step)| step),
+            predictions: self.predictions(source, row)?,
         })
+    }
+
+    fn predictions(&self, source: &Source, row: &InferenceRow) -> Result<Vec<(Arc<str>, f64)>> {
+        let mut predictions = Vec::new();
+        for stored in &row.values {
+            if let (ValueKind::Prediction, TypedValue::F64(number)) = (stored.kind, &stored.value) {
+                predictions.push((self.prediction(source, stored.name)?, *number));
+            }
+        }
+        // Stored ones are in the order of their ids, which another journal gives differently.
+        predictions.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(predictions)
     }
 
     fn repeat(&self, source: &Source, entry: &StoredEntry, row: &RepeatRow) -> Result<Repeat> {
@@ -271,6 +301,7 @@ fn as_record(
         correlation: None,
         episode: None,
         step: None,
+        predictions: Vec::new(),
     }
 }
 

@@ -49,45 +49,51 @@ impl Runs {
             self.next = last.filter(|_| more);
         }
         match self.page.pop_front() {
-            Some((run, row)) => self.run(run, row).map(Some),
+            Some((run, row)) => whole(&self.source, run, row).map(Some),
             None => Ok(None),
         }
     }
+}
 
-    fn run(&self, run: RunId, mut row: RunRow) -> Result<Run> {
-        let dead = row.end.is_none() && self.source.is_run_dead(run);
-        if dead {
-            // It may have closed since the row was read: a run writes its end before it lets go
-            // of its lock, so the row that is read now decides.
-            let now = self.source.runs(run.get(), 1)?;
-            if let Some((_, current)) = now.into_iter().find(|(found, _)| *found == run) {
-                row = current;
-            }
+/// The run with this number.
+pub(super) fn run(source: &Source, run: RunId) -> Result<Option<Run>> {
+    let found = source.runs(run.get(), 1)?;
+    let found = found.into_iter().find(|(known, _)| *known == run);
+    found.map(|(run, row)| whole(source, run, row)).transpose()
+}
+
+fn whole(source: &Source, run: RunId, mut row: RunRow) -> Result<Run> {
+    let dead = row.end.is_none() && source.is_run_dead(run);
+    if dead {
+        // It may have closed since the row was read: a run writes its end before it lets go
+        // of its lock, so the row that is read now decides.
+        let now = source.runs(run.get(), 1)?;
+        if let Some((_, current)) = now.into_iter().find(|(found, _)| *found == run) {
+            row = current;
         }
-        Ok(Run {
-            id: run,
-            started: row.started,
-            process: row.process,
-            state: match row.end {
-                Some(RunEnd::Closed(at)) => RunState::Closed(at),
-                Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(at)),
-                Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => {
-                    RunState::Panicked(Some(at))
-                }
-                // Before the plain deaths below: a panic that was the last sign of a run explains
-                // its end.
-                None if dead && row.ends_with_panic() => RunState::Panicked(None),
-                Some(RunEnd::FoundDead(at)) => RunState::Died(Some(at)),
-                Some(RunEnd::Continued(at)) => RunState::Continued(at),
-                None if dead => RunState::Died(None),
-                None => RunState::Alive,
-            },
-            committed: row.committed,
-            dropped: row.dropped,
-            last_id: (row.last_id > InferenceId::NONE).then_some(row.last_id),
-            source: row.source,
-        })
     }
+    Ok(Run {
+        id: run,
+        started: row.started,
+        process: row.process,
+        state: match row.end {
+            Some(RunEnd::Closed(at)) => RunState::Closed(at),
+            Some(RunEnd::Panicked(at)) => RunState::Panicked(Some(at)),
+            Some(RunEnd::FoundDead(at)) if row.ends_with_panic() => RunState::Panicked(Some(at)),
+            // Before the plain deaths below: a panic that was the last sign of a run explains
+            // its end.
+            None if dead && row.ends_with_panic() => RunState::Panicked(None),
+            Some(RunEnd::FoundDead(at)) => RunState::Died(Some(at)),
+            Some(RunEnd::Continued(at)) => RunState::Continued(at),
+            None if dead => RunState::Died(None),
+            None => RunState::Alive,
+        },
+        committed: row.committed,
+        dropped: row.dropped,
+        last_id: (row.last_id > InferenceId::NONE).then_some(row.last_id),
+        source: row.source,
+        manifest: source.manifest(run)?.map(Into::into),
+    })
 }
 
 impl Iterator for Runs {

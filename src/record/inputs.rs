@@ -2,15 +2,16 @@
 
 use super::keep_inputs::KeepInputs;
 use super::queue::Queue;
-use super::queue::enqueue::{Facts, GivenNames};
+use super::queue::enqueue::{Carried, Facts, GivenNames};
 use super::queue::local_names::LocalName;
 use super::queue::message::Texts;
+use super::queue::typed::GivenValues;
 use super::recorder::{Prepared, Recorder, RecorderBuilder};
 use crate::entry::extras::Extras;
 use crate::entry::features::{Float, as_input};
 use crate::entry::floats::INLINE;
 use crate::entry::ids::InferenceId;
-use crate::entry::input::{GivenInput, InputKind};
+use crate::entry::input::{Condition, GivenInput, InputKind};
 use xxhash_rust::xxh3::xxh3_64;
 
 impl RecorderBuilder {
@@ -24,7 +25,7 @@ impl RecorderBuilder {
     /// decision is recorded without it. [`Options::input_budget`](crate::Options::input_budget)
     /// bounds all. A journal in memory keeps none. An input is on disk when a flush has confirmed
     /// its decision. A [`sync`](crate::Journal::sync) alone, and the death of the process, keep the
-    /// decision without it. Imports and exports do not carry inputs yet.
+    /// decision without it.
     ///
     /// ```
     /// use annals::Journal;
@@ -106,14 +107,19 @@ impl<'a> Prepared<'a> {
     /// let id = recorder.inference(0).keep_bytes(b"is this safe?").log().unwrap();
     /// journal.flush().wait(std::time::Duration::from_secs(5))?;
     /// let input = journal.reader()?.input(id)?.kept().expect("it was kept");
-    /// assert_eq!(input.values, InputValues::Bytes(b"is this safe?".to_vec()));
+    /// assert_eq!(input.values, InputValues::Bytes(b"is this safe?".to_vec().into()));
     /// # Ok::<(), annals::Error>(())
     /// ```
     #[inline]
     pub fn keep_bytes(mut self, bytes: &'a [u8]) -> Self {
         self.is_kept = true;
         let kind = InputKind::Bytes;
-        self.input = Some(GivenInput { kind, bytes });
+        let condition = Condition::None;
+        self.input = Some(GivenInput {
+            kind,
+            bytes,
+            condition,
+        });
         self.features_hashed(xxh3_64(bytes))
     }
 
@@ -133,7 +139,10 @@ impl Recorder {
     ) -> Option<(GivenInput<'a>, LocalName)> {
         let queue = self.queue.as_deref()?;
         let wants = self.wants_input(prepared) && queue.inputs.is_on();
-        let input = prepared.input.filter(|_| wants)?;
+        let mut input = prepared.input.filter(|_| wants)?;
+        if !prepared.is_kept {
+            input.condition = self.inputs.condition();
+        }
         Some((input, self.inputs.names()))
     }
 
@@ -143,7 +152,7 @@ impl Recorder {
         prepared.is_kept || self.inputs.wants(prepared.facts.features)
     }
 
-    /// Queues a decision that is plain but for its input, and perhaps extras.
+    /// Queues a decision that is plain but for its input, and perhaps extras and typed values.
     #[inline(never)]
     pub(super) fn log_with_input(
         queue: &Queue,
@@ -151,11 +160,16 @@ impl Recorder {
         facts: Facts,
         values: &[f32],
         input: (GivenInput<'_>, LocalName),
-        extras: Extras<'_>,
+        (extras, typed): (Extras<'_>, GivenValues<'_>),
     ) -> Option<InferenceId> {
-        if !extras.is_none() {
-            let (texts, input) = (Texts::default(), Some(input));
-            return queue.send_extended(names, facts, values.into(), None, texts, (extras, input));
+        if !extras.is_none() || !typed.is_empty() {
+            let carried = Carried {
+                extras,
+                input: Some(input),
+                values: typed.to_fields(),
+            };
+            let texts = Texts::default();
+            return queue.send_extended(names, facts, values.into(), None, texts, carried);
         }
         let mut probabilities = [0.0; INLINE];
         for (slot, value) in probabilities.iter_mut().zip(values) {

@@ -4,9 +4,10 @@ use super::queue::Queue;
 use super::queue::local_names::{LocalName, NO_NAME};
 use crate::engine::format::name::{NameKind, join_labels};
 use crate::entry::error::{Error, Result};
+use crate::entry::input::Condition;
 
 /// Most bytes of the names of an input's values, all together.
-const MOST_NAMES: usize = 64 << 10;
+pub(crate) const MOST_NAMES: usize = 64 << 10;
 
 /// Which inputs a [`Recorder`](crate::Recorder) keeps, and not only their hash; see
 /// [`RecorderBuilder::keep_inputs`](super::RecorderBuilder::keep_inputs).
@@ -21,6 +22,14 @@ pub enum KeepInputs {
     /// About one in so many, by the feature hash: all decisions about one input are in, or all are
     /// out, in every run and every process. A hash is in if it is at most 2^64 / n. Not 0.
     OneIn(u32),
+    /// Those of decisions that are found to be divergent: a
+    /// [deterministic](super::RecorderBuilder::deterministic) model has answered the same features
+    /// with another answer, in this process, and within the
+    /// [window of deduplication](crate::Options::dedup_window). The earlier decision has the same
+    /// feature hash, so its input is the same. Every input travels to the writer, which throws most
+    /// away: a call costs as much as with [`Always`](Self::Always). An input that finds no room, or
+    /// is too large, is given up before it is known whether its decision is divergent.
+    Divergent,
 }
 
 /// What a recorder does with inputs.
@@ -28,6 +37,7 @@ pub enum KeepInputs {
 pub(super) struct BoundInputs {
     /// The highest feature hash whose input is kept.
     highest: Option<u64>,
+    condition: Condition,
     names: LocalName,
 }
 
@@ -37,6 +47,12 @@ impl BoundInputs {
     pub(super) fn wants(self, hash: Option<u64>) -> bool {
         self.highest
             .is_some_and(|highest| hash.is_some_and(|hash| hash <= highest))
+    }
+
+    /// What has to come true besides.
+    #[inline]
+    pub(super) fn condition(self) -> Condition {
+        self.condition
     }
 
     #[inline]
@@ -61,7 +77,7 @@ impl BoundInputs {
         }
         let highest = match keep {
             KeepInputs::Asked => None,
-            KeepInputs::Always => Some(u64::MAX),
+            KeepInputs::Always | KeepInputs::Divergent => Some(u64::MAX),
             KeepInputs::OneIn(0) => {
                 return bad("keep_inputs", "one in 0".to_owned(), "give 1 or more");
             }
@@ -77,6 +93,10 @@ impl BoundInputs {
         };
         Ok(BoundInputs {
             highest: highest.filter(|_| queue.inputs.is_on()),
+            condition: match keep {
+                KeepInputs::Divergent => Condition::Divergent,
+                _ => Condition::None,
+            },
             names: bound,
         })
     }

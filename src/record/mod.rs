@@ -13,7 +13,7 @@ pub(crate) mod steps;
 pub(crate) mod writer;
 
 pub use crate::entry::features::Float;
-pub use crate::entry::inference::{Attributes, OwnedAttributes};
+pub use crate::entry::inference::{Attributes, OwnedParts};
 pub use episode::Episode;
 pub use flush::Flush;
 pub use keep_inputs::KeepInputs;

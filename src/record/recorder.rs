@@ -6,10 +6,11 @@ use ahash::AHashMap;
 
 use super::keep_inputs::{BoundInputs, KeepInputs};
 use super::queue::Queue;
-use super::queue::enqueue::{Facts, GivenNames};
+use super::queue::enqueue::{Carried, Facts, GivenNames};
 use super::queue::local_names::{LocalName, NO_NAME};
 use super::queue::message::Texts;
 use super::queue::refusals::{RefusalKind, Why};
+use super::queue::typed::{BoundName, GivenValues};
 use super::steps::Steps;
 use crate::engine::format::name::{NameKind, join_labels};
 use crate::entry::episode::EpisodeId;
@@ -21,7 +22,9 @@ use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes as _, Processing, Timer};
 use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
+use crate::entry::prediction;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::ValueKind;
 use crate::entry::value::Value;
 
 /// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
@@ -36,6 +39,7 @@ pub struct RecorderBuilder {
     deterministic: bool,
     pub(super) keep_inputs: KeepInputs,
     pub(super) feature_names: Vec<String>,
+    predictions: Vec<String>,
 }
 
 impl RecorderBuilder {
@@ -50,6 +54,7 @@ impl RecorderBuilder {
             deterministic: false,
             keep_inputs: KeepInputs::Asked,
             feature_names: Vec::new(),
+            predictions: Vec::new(),
         }
     }
 
@@ -124,11 +129,33 @@ impl RecorderBuilder {
         self
     }
 
+    /// Names of the numbers that the model predicts, in the order in which
+    /// [`Prepared::predictions`] gets them. Up to 1,024.
+    ///
+    /// ```
+    /// use annals::{Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let builder = journal.recorder("forecast", "ETH/USDT").actions(["forecast"]);
+    /// let recorder = builder.predictions(["price", "volume"]).build()?;
+    /// let id = recorder.inference(0).predictions(&[101.5, 7.0]).log().unwrap();
+    /// recorder.attach_outcome(id, Outcome::new().actual_of("price", 100.0));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let stats = journal.stats("forecast").get()?;
+    /// assert_eq!(stats.prediction("price").and_then(|errors| errors.mae), Some(1.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn predictions<A: AsRef<str>>(mut self, names: impl IntoIterator<Item = A>) -> Self {
+        let names = names.into_iter();
+        self.predictions = names.map(|name| name.as_ref().to_owned()).collect();
+        self
+    }
+
     /// Binds the names.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] without any action, for an action or label that is given twice, and
-    /// for more actions or labels than an inference may have probabilities (1,024).
+    /// [`Error::InvalidOption`] without any action, for an action, label or prediction that is
+    /// given twice, and for more of either than an inference may have (1,024).
     ///
     /// ```
     /// let journal = annals::Journal::in_memory()?;
@@ -147,6 +174,8 @@ impl RecorderBuilder {
         // Statistics by action would add up two indexes under one name.
         refuse_twice("actions", &self.actions)?;
         refuse_twice("labels", self.labels.as_deref().unwrap_or_default())?;
+        // One prediction would be compared with the other's actual.
+        refuse_twice("predictions", &self.predictions)?;
         let most = self
             .actions
             .len()
@@ -158,6 +187,18 @@ impl RecorderBuilder {
                 advice: "give at most 1,024 actions or labels",
             });
         }
+        if self.predictions.len() > MOST {
+            return Err(Error::InvalidOption {
+                name: "predictions",
+                value: format!("{} of them", self.predictions.len()),
+                advice: "give at most 1,024",
+            });
+        }
+        let bind = |name: &String| {
+            let stored = prediction::actual_of(name);
+            BoundName::bind(&self.queue.names, ValueKind::Prediction, &stored)
+        };
+        let predictions: Vec<BoundName> = self.predictions.iter().map(bind).collect();
         let inputs = BoundInputs::bind(&self.queue, self.keep_inputs, &self.feature_names)?;
         let mut recorder = Recorder {
             queue: Some(self.queue),
@@ -169,6 +210,7 @@ impl RecorderBuilder {
                 labels: NO_NAME,
             },
             actions: Arc::new(Actions::default()),
+            values: predictions.into(),
             written: None,
             deterministic: self.deterministic,
             inputs,
@@ -199,7 +241,7 @@ fn refuse_twice(name: &'static str, texts: &[String]) -> Result<()> {
 /// A handle that logs the inferences of one model about one symbol, prepared like a statement:
 /// names are looked up when they are bound, not when they are logged.
 ///
-/// Cheap to clone (two reference counts), `Send + Sync`, rebindable at any time. It does not keep
+/// Cheap to clone (three reference counts), `Send + Sync`, rebindable at any time. It does not keep
 /// the journal open: after [`Journal::close`](crate::Journal::close), calls return `None`.
 ///
 /// ```
@@ -227,6 +269,8 @@ pub struct Recorder {
     /// `actions`, or was never given.
     names: GivenNames,
     actions: Arc<Actions>,
+    /// Names of predictions.
+    values: Arc<[BoundName]>,
     written: Option<Arc<Texts>>,
     deterministic: bool,
     pub(super) inputs: BoundInputs,
@@ -267,6 +311,7 @@ impl Recorder {
                 labels: NO_NAME,
             },
             actions: Arc::new(Actions::default()),
+            values: Arc::new([]),
             written: None,
             deterministic: false,
             inputs: BoundInputs::default(),
@@ -358,6 +403,7 @@ impl Recorder {
             },
             attributes: &[],
             extras: Extras::NONE,
+            predictions: &[],
             sampled: false,
             steps: None,
             input: None,
@@ -541,34 +587,58 @@ impl Recorder {
             with_propensity(more.extras, more.sampled, prepared, action)
         });
         let input = more.and_then(|more| more.input);
+        let typed = more.map_or(GivenValues::NONE, |more| more.values);
         if !plain {
-            let carried = (extras, input);
+            let carried = Carried {
+                extras,
+                input,
+                values: typed.to_fields(),
+            };
             return self.log_written(queue, names, facts, action, prepared, carried);
         }
         if let Some(input) = input {
-            return Recorder::log_with_input(queue, names, facts, values, input, extras);
+            return Recorder::log_with_input(queue, names, facts, values, input, (extras, typed));
         }
         let mut probabilities = [0.0; INLINE];
         probabilities[..values.len()].copy_from_slice(values);
-        if !extras.is_none() {
+        if !extras.is_none() || !typed.is_empty() {
             let probabilities = (probabilities, values.len());
-            return queue.log_with_extras(names, facts, probabilities, extras);
+            return queue.log_with_extras(names, facts, probabilities, extras, typed);
         }
         queue.log_record(names, facts, probabilities, values.len())
     }
 
     #[cold]
     fn refuse(&self, queue: &Queue, action: usize, facts: Facts) {
+        let most = self.actions.bound.len();
+        self.refuse_for(
+            queue,
+            RefusalKind::NoSuchAction,
+            "action",
+            (action, most),
+            facts,
+        );
+    }
+
+    #[cold]
+    fn refuse_for(
+        &self,
+        queue: &Queue,
+        kind: RefusalKind,
+        field: &str,
+        (given, most): (usize, usize),
+        facts: Facts,
+    ) {
         let known = queue.names.text(self.names.model);
         let known = known.as_ref().map(|(_, name)| &**name);
         let written = self.written.as_deref();
         let written = written.and_then(|texts| texts.model.as_deref());
         let why = Why {
-            kind: RefusalKind::NoSuchAction,
+            kind,
             model: written.or(known),
-            field: "action",
-            given: action,
-            most: self.actions.bound.len(),
+            field,
+            given,
+            most,
         };
         queue.refuse_call(why, facts);
     }
@@ -581,7 +651,7 @@ impl Recorder {
         facts: Facts,
         action: &Bound,
         prepared: &Plain<'_>,
-        (extras, input): (Extras<'_>, Option<(GivenInput<'_>, LocalName)>),
+        carried: Carried<'_>,
     ) -> Option<InferenceId> {
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
         texts.action = action.written.clone();
@@ -590,7 +660,7 @@ impl Recorder {
         if !values.is_empty() {
             texts.labels = self.actions.labels.clone();
         }
-        queue.send_extended(names, facts, values.into(), None, texts, (extras, input))
+        queue.send_extended(names, facts, values.into(), None, texts, carried)
     }
 }
 
@@ -606,6 +676,7 @@ impl std::fmt::Debug for Recorder {
 /// What a decision carries that most do not.
 struct More<'a> {
     extras: Extras<'a>,
+    values: GivenValues<'a>,
     /// Whether the action was drawn from the probabilities.
     sampled: bool,
     /// The input, if it is to be kept, and the names of its values.
@@ -660,6 +731,7 @@ pub struct Prepared<'a> {
     pub(super) facts: Facts,
     attributes: &'a [(&'a str, Value)],
     extras: Extras<'a>,
+    predictions: &'a [f64],
     sampled: bool,
     /// Of the handle that numbers it.
     steps: Option<&'a Steps>,
@@ -678,11 +750,13 @@ impl<'a> Prepared<'a> {
 
     #[inline(never)]
     fn log_more(mut self) -> Option<InferenceId> {
+        let values = self.values()?;
         if let Some(steps) = self.steps {
             self.extras.step = Some((steps.id, steps.take()));
         }
         let more = More {
             extras: self.extras,
+            values,
             sampled: self.sampled,
             input: self.recorder.input_to_keep(&self),
         };
@@ -691,6 +765,23 @@ impl<'a> Prepared<'a> {
             steps.note(id);
         }
         Some(id)
+    }
+
+    /// The typed values with their names; `None` if the call is refused for them.
+    fn values(&self) -> Option<GivenValues<'a>> {
+        let recorder = self.recorder;
+        let queue = recorder.queue.as_deref()?;
+        let (given, bound) = (self.predictions.len(), recorder.values.len());
+        // A value without a name, or with another's, would be compared with a wrong actual.
+        if given > 0 && given != bound {
+            let kind = RefusalKind::WrongNumber;
+            recorder.refuse_for(queue, kind, "predictions", (given, bound), self.facts);
+            return None;
+        }
+        Some(GivenValues {
+            prediction_names: &recorder.values,
+            predictions: self.predictions,
+        })
     }
 
     #[inline(always)]
@@ -875,6 +966,29 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The model's numeric predictions, in the order of the
+    /// [bound names](RecorderBuilder::predictions); see
+    /// [`Inference::prediction`](crate::Inference::prediction). They travel without an allocation
+    /// where the journal has lanes, up to 23 of them. As many as there are names, or the call is
+    /// refused and counted.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let builder = journal.recorder("forecast", "ETH/USDT").actions(["forecast"]);
+    /// let recorder = builder.predictions(["price"]).build()?;
+    /// let id = recorder.inference(0).predictions(&[101.5]).log().unwrap();
+    /// assert!(recorder.inference(0).predictions(&[101.5, 7.0]).log().is_none()); // one is bound
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.prediction("price"), Some(101.5));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn predictions(mut self, predictions: &'a [f64]) -> Self {
+        self.predictions = predictions;
+        self
+    }
+
     /// The decision that caused this one; see
     /// [`Inference::caused_by`](crate::Inference::caused_by).
     ///
@@ -952,7 +1066,10 @@ impl<'a> Prepared<'a> {
     /// ```
     #[inline(always)]
     pub fn log(self) -> Option<InferenceId> {
-        let is_usual = self.extras.is_none() && !self.sampled && self.steps.is_none();
+        let is_usual = self.extras.is_none()
+            && self.predictions.is_empty()
+            && !self.sampled
+            && self.steps.is_none();
         match is_usual && !self.recorder.wants_input(&self) {
             true => self.plain().log(),
             false => self.log_more(),

@@ -6,17 +6,19 @@ use std::ops::ControlFlow;
 use ahash::AHashMap;
 
 use super::folding::folded::FoldedReach;
-use super::rollup::outcomes::Current;
+use super::rollup::outcomes::{Current, Predictions};
 use super::rollup::sums::OutcomeChange;
 use crate::engine::blocks::Projection;
 use crate::engine::format::block::StoredEntry;
-use crate::engine::format::row::{OutcomeRow, OutcomeValue, Row, StoredOutcome};
+use crate::engine::format::name::NameKind;
+use crate::engine::format::row::{NameId, OutcomeRow, OutcomeValue, Row, StoredOutcome};
 use crate::engine::format::scan::{Scan, ScannedDecision};
 use crate::engine::kv::Table;
 use crate::engine::segments::Registered;
 use crate::engine::source::{Source, Unopened};
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
+use crate::entry::prediction::ACTUAL;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::outcomes::current::NewValue;
@@ -35,6 +37,9 @@ pub(crate) struct JoinRange<'f> {
     pub(crate) unopened: Unopened,
 }
 
+/// A decision and its predictions.
+type Predicted = (ScannedDecision, Vec<(NameId, f64)>);
+
 /// Outcomes of inferences that are there.
 pub(crate) struct Joined {
     /// The change of each of them.
@@ -47,11 +52,19 @@ impl Source {
     /// The changes of those `ids` (ascending) whose inferences are there.
     pub(crate) fn changes(&self, ids: &[InferenceId], range: JoinRange<'_>) -> Result<Joined> {
         let found = self.events_of(ids, range)?;
+        // Few journals have predictions, and the name is looked up for these alone.
+        let has_predictions = found.iter().any(|(_, predictions)| !predictions.is_empty());
+        let unnamed = match has_predictions {
+            true => self.name_id(NameKind::OutcomeName as u8, ACTUAL)?,
+            false => None,
+        };
+        let unnamed = unnamed.unwrap_or_default();
         let mut changes: AHashMap<InferenceId, OutcomeChange> =
             AHashMap::with_capacity(found.len());
-        for event in found {
+        for (event, values) in found {
             let change = OutcomeChange {
                 event,
+                predictions: Predictions { values, unnamed },
                 before: Current::default(),
                 after: Current::default(),
             };
@@ -144,8 +157,8 @@ impl Source {
     }
 
     /// Those of `ids` (ascending) whose inferences or repeats are there before the end, with their
-    /// written-out names. Reads every block that has any of them, once.
-    fn events_of(&self, ids: &[InferenceId], range: JoinRange<'_>) -> Result<Vec<ScannedDecision>> {
+    /// predictions. Reads every block that has any of them, once.
+    fn events_of(&self, ids: &[InferenceId], range: JoinRange<'_>) -> Result<Vec<Predicted>> {
         debug_assert!(ids.is_sorted());
         let mut found = Vec::new();
         if ids.is_empty() {
@@ -157,10 +170,12 @@ impl Source {
                 // One that cannot be read holds nothing any more.
                 blocks.look_into(first, |block| {
                     scan.load(&block)?;
+                    let (mut predictions, mut index) = (block.predictions(), 0);
                     scan.for_each(|event| {
                         if event.sequence < range.end && ids.binary_search(&event.id).is_ok() {
-                            found.push(*event);
+                            found.push((*event, predictions.of(index)));
                         }
+                        index += 1;
                     });
                     Ok(())
                 })?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::outcomes::{Calibration, OutcomeStats, known, ratio};
+use super::predictions::PredictionErrors;
 use super::rollup::fixed::{Confidences, UNITS};
 use super::rollup::outcomes::OutcomeSums;
 use super::rollup::sketch::Sketch;
@@ -98,6 +99,8 @@ pub struct Stats {
     pub outcomes: OutcomeStats,
     /// Agreement of confidence and outcome.
     pub calibration: Calibration,
+    /// Errors of the predictions whose actual is known, by name, sorted by it.
+    pub predictions: Vec<(Arc<str>, PredictionErrors)>,
     /// Coverage of the numbers.
     pub coverage: Coverage,
 }
@@ -214,6 +217,7 @@ impl Stats {
             },
             outcomes: OutcomeStats::new(outcomes, name)?,
             calibration: Calibration::new(outcomes),
+            predictions: PredictionErrors::of_each(outcomes, name)?,
             coverage,
         })
     }
@@ -230,6 +234,30 @@ impl Stats {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The errors of the prediction with this name; `None` if no actual of it is known.
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Outcome};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// for (price, actual) in [(101.0, 100.0), (97.0, 100.0)] {
+    ///     let forecast = Inference::new("forecast", "ETH/USDT", "up").prediction("price", price);
+    ///     let id = journal.log(forecast).unwrap();
+    ///     journal.attach_outcome(id, Outcome::new().actual(actual));
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let stats = journal.stats("forecast").get()?;
+    /// let errors = stats.prediction("price").expect("actuals are known");
+    /// assert_eq!((errors.count, errors.bias, errors.mae), (2, Some(-1.0), Some(2.0)));
+    /// assert_eq!(errors.rmse, Some(5.0_f64.sqrt()));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[must_use]
+    pub fn prediction(&self, name: &str) -> Option<&PredictionErrors> {
+        let found = self.predictions.iter().find(|known| &*known.0 == name);
+        found.map(|known| &known.1)
     }
 }
 

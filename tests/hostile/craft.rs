@@ -238,7 +238,7 @@ const FOLDED: [&str; 5] = [
     "out_of_order_outcomes",
 ];
 
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "meta",
     "names",
     "name_ids",
@@ -266,6 +266,7 @@ const TABLES: [&str; 27] = [
     "leaving",
     "cursors",
     "inputs",
+    "manifests",
 ];
 
 fn definition(table: &'static str) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -557,6 +558,7 @@ pub fn put_blocks(dir: &Path, many: u64, count: u64, name: u64, hole: bool) {
     let mut header = [
         number(count),
         number(if hole { 0 } else { count }),
+        number(0),
         number(0),
     ]
     .concat();

@@ -10,6 +10,8 @@ use super::{ACTIONS, MODELS, WINDOW};
 
 /// A continuous action.
 const VECTOR: [f32; 2] = [0.5, -1.0];
+/// Sorted by name.
+const PREDICTIONS: [(&str, f64); 2] = [("price", 101.5), ("volume", -7.0)];
 
 /// One inference as it is logged; names are numbers of the lists.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +22,7 @@ pub struct Call {
     pub features: Option<u8>,
     pub event: Option<i64>,
     /// A bit for each kind of extras: a propensity, an action vector, a cause, a correlation, a
-    /// step.
+    /// step, predictions.
     pub extras: u8,
 }
 
@@ -50,6 +52,9 @@ impl Call {
         if self.has(16) {
             inference = inference.episode(EpisodeId::from_u64(9), self.extras.into());
         }
+        if self.has(32) {
+            inference = inference.predictions(&PREDICTIONS);
+        }
         inference
     }
 
@@ -66,6 +71,13 @@ impl Call {
         assert_eq!(record.step, step);
         let episode = self.has(16).then(|| EpisodeId::from_u64(9));
         assert_eq!(record.episode, episode);
+        let predictions: &[_] = if self.has(32) { &PREDICTIONS } else { &[] };
+        let found = record.predictions.iter();
+        assert!(
+            found
+                .map(|(name, number)| (&**name, *number))
+                .eq(predictions.iter().copied())
+        );
     }
 }
 

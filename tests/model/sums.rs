@@ -54,6 +54,7 @@ impl Sums {
             nanos: None,
             repeat: matches!(judged, Judged::Repeat(_)),
             divergent: judged == Judged::Divergent,
+            predicted: None,
             outcome,
         };
         self.decisions.push(Decision {
@@ -68,7 +69,7 @@ impl Sums {
         let held = Held {
             reward: Some(reward),
             correct: Some(reward > 0.0),
-            slippage: None,
+            ..Held::default()
         };
         let decision = self.decisions.iter_mut().find(|known| known.id == of);
         match decision {

@@ -30,6 +30,11 @@ pub fn log(journal: &Journal, logged: &Logged, features: Option<&[f32]>) -> Infe
     if let Some(features) = features {
         inference = inference.features(features).deterministic();
     }
+    if let Some(predicted) = logged.predicted {
+        return journal
+            .log(inference.prediction("price", predicted))
+            .unwrap();
+    }
     journal.log(inference).unwrap()
 }
 
@@ -67,6 +72,12 @@ pub fn random_decision(random: &mut Random, time: i64) -> Logged {
         },
         repeat: false,
         divergent: false,
+        predicted: match random.below(12) {
+            0..=4 => None,
+            5 => Some(f64::NAN),
+            6 => Some(f64::NEG_INFINITY),
+            _ => Some((random.below(4_096) as f64 - 2_048.0) / 1_024.0),
+        },
         outcome: Held::default(),
     }
 }
@@ -76,7 +87,9 @@ pub fn random_decision(random: &mut Random, time: i64) -> Logged {
 pub fn random_batch(random: &mut Random, most: u64, time: i64) -> Vec<(Logged, [f32; 2])> {
     let mut batch = Vec::new();
     for _ in 0..random.below(most) {
-        let decision = random_decision(random, time);
+        let mut decision = random_decision(random, time);
+        // One that predicts is never a repeat.
+        decision.predicted = None;
         let mut number = || random.below(1 << 24) as f32;
         let features = [number(), number()];
         batch.push((decision.clone(), features));
@@ -104,13 +117,14 @@ pub fn random_outcome(random: &mut Random) -> Held {
         1 => f64::INFINITY,
         _ => (random.below(4_096) as f64 - 2_048.0) / 1_024.0,
     };
-    let (reward, slippage) = (value(), value());
+    let (reward, slippage, actual) = (value(), value(), value());
     // One of them at least: an outcome that says nothing is none.
-    let which = 1 + random.below(7);
+    let which = 1 + random.below(15);
     Held {
         reward: (which & 1 != 0).then_some(reward),
         correct: (which & 2 != 0).then(|| random.below(2) == 0),
         slippage: (which & 4 != 0).then_some(slippage),
+        actual: (which & 8 != 0).then_some(actual),
     }
 }
 
@@ -119,10 +133,14 @@ pub fn attach(journal: &Journal, id: InferenceId, held: Held) {
         (Some(reward), None) => Outcome::new().reward(reward),
         (Some(reward), Some(correct)) => Outcome::new().reward(reward).correct(correct),
         (None, Some(correct)) => Outcome::new().correct(correct),
-        (None, None) => Outcome::new().value("slippage", held.slippage.unwrap()),
+        (None, None) => Outcome::new(),
     };
     if let Some(slippage) = held.slippage {
         outcome = outcome.value("slippage", slippage);
+    }
+    if let Some(actual) = held.actual {
+        // By name or not: of a decision's only prediction both are the same.
+        outcome = outcome.actual(actual);
     }
     assert!(journal.attach_outcome(id, outcome));
 }

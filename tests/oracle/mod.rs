@@ -20,6 +20,8 @@ pub struct Logged {
     pub repeat: bool,
     /// Recognised as another answer to the question before.
     pub divergent: bool,
+    /// A multiple of 1/1024, or not finite, under the name "price".
+    pub predicted: Option<f64>,
     pub outcome: Held,
 }
 
@@ -31,6 +33,8 @@ pub struct Held {
     pub correct: Option<bool>,
     /// The same, under the name "slippage".
     pub slippage: Option<f64>,
+    /// The same: what the prediction should have been.
+    pub actual: Option<f64>,
 }
 
 impl Held {
@@ -39,10 +43,14 @@ impl Held {
         self.reward = newer.reward.or(self.reward);
         self.correct = newer.correct.or(self.correct);
         self.slippage = newer.slippage.or(self.slippage);
+        self.actual = newer.actual.or(self.actual);
     }
 
     fn is_empty(&self) -> bool {
-        self.reward.is_none() && self.correct.is_none() && self.slippage.is_none()
+        self.reward.is_none()
+            && self.correct.is_none()
+            && self.slippage.is_none()
+            && self.actual.is_none()
     }
 }
 
@@ -57,6 +65,7 @@ pub struct Turned {
     /// How many, their sum and the sum of their squares, in 1/1024 and 1/1048576.
     pub rewards: (u64, i64, i64),
     pub slippages: (u64, i64, i64),
+    pub actuals: (u64, i64, i64),
     pub scored: u64,
     pub brier_units: u128,
     /// Count, correct, confidence in units.
@@ -83,6 +92,7 @@ fn turned(decisions: &[&Logged]) -> Turned {
         sum.attached += 1;
         add_real(&mut sum.rewards, &mut sum.invalid, outcome.reward);
         add_real(&mut sum.slippages, &mut sum.invalid, outcome.slippage);
+        add_real(&mut sum.actuals, &mut sum.invalid, outcome.actual);
         sum.wins += u64::from(
             outcome
                 .reward
@@ -113,6 +123,7 @@ fn turned(decisions: &[&Logged]) -> Turned {
 }
 
 fn check_outcomes(stats: &Stats, decisions: &[&Logged], what: &str) {
+    check_predictions(stats, decisions, what);
     let wanted = turned(decisions);
     let said = &stats.outcomes;
     let counts = [
@@ -136,9 +147,12 @@ fn check_outcomes(stats: &Stats, decisions: &[&Logged], what: &str) {
     let none = (0, 0, 0);
     let slippage = said.values.iter().find(|(name, _)| &**name == "slippage");
     assert_eq!(slippage.is_some(), wanted.slippages != none, "{what}");
+    let actual = said.values.iter().find(|(name, _)| &**name == "actual");
+    assert_eq!(actual.is_some(), wanted.actuals != none, "{what}");
     for (values, (count, sum, squares)) in [
         (Some(said.reward), wanted.rewards),
         (slippage.map(|slippage| slippage.1), wanted.slippages),
+        (actual.map(|actual| actual.1), wanted.actuals),
     ] {
         let Some(values) = values else { continue };
         assert_eq!(values.count, count, "{what}");
@@ -190,6 +204,65 @@ fn check_outcomes(stats: &Stats, decisions: &[&Logged], what: &str) {
             (calibration.expected_error.unwrap() - apart).abs() < 1e-12,
             "{what}"
         );
+    }
+}
+
+/// The errors of the prediction, in 1/1024; sums to the bit, quantiles within the stated error.
+fn check_predictions(stats: &Stats, decisions: &[&Logged], what: &str) {
+    let mut errors: Vec<f64> = Vec::new();
+    let mut invalid = 0;
+    for logged in decisions {
+        let Some((predicted, actual)) = logged.predicted.zip(logged.outcome.actual) else {
+            continue;
+        };
+        match predicted - actual {
+            error if error.is_finite() => errors.push(error),
+            _ => invalid += 1,
+        }
+    }
+    let said = stats.prediction("price");
+    assert_eq!(
+        stats.predictions.len(),
+        usize::from(said.is_some()),
+        "{what}"
+    );
+    let count = errors.len() as u64;
+    let Some(said) = said else {
+        assert_eq!((count, invalid), (0, 0), "{what}");
+        return;
+    };
+    assert_eq!((said.count, said.invalid), (count, invalid), "{what}");
+    let thousandths = |error: &f64| (error * 1_024.0) as i64;
+    let mean = |sum: i64, unit: f64| (count > 0).then(|| sum as f64 / unit / count as f64);
+    let bias = mean(errors.iter().map(thousandths).sum(), 1_024.0);
+    let mae = mean(
+        errors.iter().map(|error| thousandths(error).abs()).sum(),
+        1_024.0,
+    );
+    let squares = errors.iter().map(|error| thousandths(error).pow(2)).sum();
+    let rmse = mean(squares, 1_048_576.0).map(f64::sqrt);
+    assert_eq!(
+        (said.bias, said.mae, said.rmse),
+        (bias, mae, rmse),
+        "{what}"
+    );
+    let mut sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    sizes.sort_by(f64::total_cmp);
+    for q in [0.0, 0.05, 0.5, 0.95, 1.0] {
+        for (found, sorted) in [(said.quantile(q), &errors), (said.size_quantile(q), &sizes)] {
+            let Some(last) = sorted.len().checked_sub(1) else {
+                assert_eq!(found, None, "{what}");
+                continue;
+            };
+            let rank = (q * sorted.len() as f64).ceil() as usize;
+            let exact = sorted[rank.saturating_sub(1).min(last)];
+            let error = (found.unwrap() - exact).abs();
+            assert!(
+                error <= stats.coverage.quantile_error * exact.abs(),
+                "{what}: q {q} is {exact}, not {found:?}"
+            );
+        }
     }
 }
 

@@ -39,6 +39,7 @@ pub enum EntryColumn {
     Correlation,
     Episode,
     Step,
+    Predictions,
 }
 
 /// The heading of a column of [`Rows`](crate::table::Rows).
@@ -67,6 +68,7 @@ pub fn heading(column: EntryColumn) -> &'static str {
         EntryColumn::Correlation => "correlation",
         EntryColumn::Episode => "episode",
         EntryColumn::Step => ">step",
+        EntryColumn::Predictions => "predictions",
     }
 }
 
@@ -139,6 +141,11 @@ pub fn cell(
         EntryColumn::Correlation => record.correlation.as_deref().map_or_else(dash, escaped),
         EntryColumn::Episode => record.episode.map_or_else(dash, |id| id.to_string()),
         EntryColumn::Step => record.step.map_or_else(dash, |step| step.to_string()),
+        EntryColumn::Predictions => {
+            let pairs = record.predictions.iter();
+            let pairs = pairs.map(|(name, number)| format!("{}={number}", escaped(name)));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod near;
 mod options;
 mod output;
 mod policy;
+mod predictions;
 mod progress;
 mod statistics;
 mod table;

@@ -204,6 +204,7 @@ fn all_kinds(dir: &Path) {
             .deterministic()
             .propensity(f32::NAN)
             .action_vector(&[0.5, f32::INFINITY])
+            .predictions(&[("=price", 101.5), ("volume", f64::NAN)])
             .caused_by(annals::InferenceId::from_u64(7))
             .correlation("=order")
             .episode(annals::entry::EpisodeId::from_u64(1 << 40), 1 << 40)
@@ -273,6 +274,8 @@ fn all_formats_have_the_same_columns() {
     for name in ["outcomes", "recorded_by"] {
         assert!(columns.remove(name), "{name}");
     }
+    // In lines, predictions are one object.
+    columns.insert("prediction_names".to_owned());
     // It is left out of a line where it does not hold.
     columns.insert("divergent".to_owned());
     assert_eq!(columns, csv.iter().map(ToString::to_string).collect());
@@ -335,6 +338,20 @@ fn missing_empty_and_odd_values_are_told_apart() {
                     let is_first = cell(row, "propensity") == "NaN";
                     assert_eq!(list.len(), if is_first { 2 } else { 0 });
                     assert_eq!(text, if is_first { "[0.5,\"inf\"]" } else { "" });
+                }
+                Field::ListInternal(list) if name == "predictions" => {
+                    let is_first = cell(row, "propensity") == "NaN";
+                    assert_eq!(list.len(), if is_first { 2 } else { 0 });
+                    assert_eq!(text, if is_first { "[101.5,\"NaN\"]" } else { "" });
+                    let names = cell(row, "prediction_names");
+                    assert_eq!(
+                        names,
+                        if is_first {
+                            "[\"=price\",\"volume\"]"
+                        } else {
+                            ""
+                        }
+                    );
                 }
                 _ => {}
             }

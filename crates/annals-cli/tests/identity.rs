@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use annals::entry::{CheckpointAction, EpisodeId, GapReason};
 use annals::import::{Answer, Importer, Loss, PastOutcome};
+use annals::record::KeepInputs;
 use annals::{Inference, InferenceId, Journal, Level, Outcome, Timestamp, Value};
 use common::{Place, annals, run};
 
@@ -128,6 +129,61 @@ fn outcome(random: &mut Random, names: &[String]) -> Outcome<'static> {
     outcome
 }
 
+/// Inputs of each kind: any bits, and some that cannot be kept.
+fn kept(random: &mut Random) -> (Vec<f32>, Vec<f64>, Vec<u8>) {
+    let long = if random.is(40) { 1 << 18 } else { 5 };
+    let many = random.below(long + 1) as usize;
+    let single = (0..many).map(|_| match random.below(3) {
+        0 => f32::from_bits(random.next() as u32),
+        1 => f32::NAN,
+        _ => random.real32(),
+    });
+    let single = single.collect();
+    let double = (0..random.below(5)).map(|_| match random.below(3) {
+        0 => f64::from_bits(random.next()),
+        _ => random.real(),
+    });
+    let double = double.collect();
+    let bytes = (0..random.below(30)).map(|_| random.next() as u8);
+    let mut bytes: Vec<u8> = bytes.collect();
+    if random.is(40) {
+        bytes.resize((1 << 20) + 1, 7);
+    }
+    (single, double, bytes)
+}
+
+/// Decisions of a recorder whose inputs have names. Some are repeats.
+fn with_names(journal: &Journal, random: &mut Random) {
+    let recorder = journal.recorder("named", "s").actions(["BUY", "SELL"]);
+    let names = [random.text(), random.text(), "a\u{1f}b".to_owned()];
+    let recorder = recorder
+        .feature_names(names)
+        .keep_inputs(KeepInputs::Always)
+        .build()
+        .unwrap();
+    for number in 0..random.below(6) {
+        let features = [number as f32 / 2.0, random.real32()];
+        for _twice in 0..=random.below(2) {
+            recorder.log(
+                recorder.start(),
+                0,
+                &[0.5],
+                &features[..random.below(3) as usize],
+            );
+        }
+    }
+}
+
+/// Takes the oldest file of kept inputs away.
+fn lose_inputs(dir: &Path) {
+    let folder = dir.join("inputs");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten();
+    let oldest = entries.map(|entry| entry.unwrap().path()).min();
+    if let Some(oldest) = oldest {
+        std::fs::remove_file(oldest).unwrap();
+    }
+}
+
 /// A journal with everything that one can hold.
 fn history(dir: &Path, random: &mut Random) {
     let mut ids: Vec<InferenceId> = Vec::new();
@@ -168,6 +224,16 @@ fn history(dir: &Path, random: &mut Random) {
                     if random.is(2) {
                         inference = inference.features_hashed(random.below(3));
                     }
+                    let (kept, double, bytes) = kept(random);
+                    inference = match random.below(8) {
+                        0 => inference.keep_features(&kept),
+                        1 => inference.keep_features(&double),
+                        2 => inference.keep_bytes(&bytes),
+                        _ => inference,
+                    };
+                    if random.is(6) {
+                        inference = inference.features_hashed(random.below(3));
+                    }
                     if random.is(2) {
                         let nanos = random.next() >> random.below(63);
                         inference = inference.processing_time(Duration::from_nanos(nanos >> 1));
@@ -195,10 +261,19 @@ fn history(dir: &Path, random: &mut Random) {
                         let step = random.next() >> random.below(64);
                         inference = inference.episode(episode, step);
                     }
+                    let names: [String; 2] = std::array::from_fn(|_| random.text());
+                    let predictions: Vec<(&str, f64)> = names
+                        .iter()
+                        .map(|name| (name.as_str(), random.real()))
+                        .collect();
+                    if random.is(4) {
+                        inference = inference.predictions(&predictions);
+                    }
                     ids.extend(journal.log(inference));
                 }
             }
         }
+        with_names(&journal, random);
         journal.close().unwrap();
     }
     let mut importer = Importer::open(dir).unwrap();
@@ -259,7 +334,7 @@ fn history(dir: &Path, random: &mut Random) {
 
 /// The lines of an export; runs by the order in which they are met.
 fn lines(dir: &Path) -> Vec<String> {
-    let text = run(dir, &["export", "-", "--format", "jsonl"], 0);
+    let text = run(dir, &["export", "-", "--format", "jsonl", "--inputs"], 0);
     let mut runs: Vec<u64> = Vec::new();
     let mut number = |run: u64| {
         let known = runs.iter().position(|known| *known == run);
@@ -346,9 +421,12 @@ fn export_and_import_give_the_same_journal() {
         let dir = tempfile::tempdir().unwrap();
         let [data, copy, again] = ["data", "copy", "again"].map(|name| dir.path().join(name));
         history(&data, &mut Random(seed));
+        if seed % 3 == 1 {
+            lose_inputs(&data);
+        }
         let to = dir.path().join("all.jsonl");
         let path = to.to_str().unwrap();
-        run(&data, &["export", path], 0);
+        run(&data, &["export", path, "--inputs"], 0);
         let whole = lines(&data);
         for _twice in 0..2 {
             run(&copy, &["import", path], 0);
@@ -356,7 +434,7 @@ fn export_and_import_give_the_same_journal() {
             assert_eq!(statistics(&copy), statistics(&data), "seed {seed}");
         }
         // And once more: what was imported is a journal as well.
-        run(&copy, &["export", path], 0);
+        run(&copy, &["export", path, "--inputs"], 0);
         let text = std::fs::read_to_string(&to).unwrap();
         std::fs::write(&to, format!("{text}{text}")).unwrap();
         run(&again, &["import", path], 0);
@@ -380,10 +458,10 @@ fn pieces_give_the_same_journal() {
         for piece in 0..3 {
             history(data, &mut random);
             let name = format!("{piece}.jsonl");
-            place.export(&name, &["--cursor", "pieces"]);
+            place.export(&name, &["--cursor", "pieces", "--inputs"]);
             pieces.push(place.arg(&name));
         }
-        place.export("rest.jsonl", &["--cursor", "pieces"]);
+        place.export("rest.jsonl", &["--cursor", "pieces", "--inputs"]);
         pieces.push(place.arg("rest.jsonl"));
         let whole = lines(data);
         for _twice in 0..2 {

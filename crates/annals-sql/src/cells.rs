@@ -128,6 +128,11 @@ pub(crate) fn json_short(number: f32) -> Json {
     widened(number).into()
 }
 
+/// The same of a double.
+pub(crate) fn json_real(number: f64) -> Json {
+    number.into()
+}
+
 /// The value of an attribute or a field.
 pub(crate) fn json_value(value: &Value) -> Json {
     serde_json::to_value(value).unwrap_or(Json::Null)

@@ -62,7 +62,8 @@ fn fill(dir: &Path, decisions: i64) {
     }
     let recorder = journal
         .recorder("walker", "hill")
-        .actions(["left", "right"]);
+        .actions(["left", "right"])
+        .predictions(["price"]);
     let recorder = recorder.build().unwrap();
     let episode = recorder.episode();
     for action in 0..2 {
@@ -70,7 +71,8 @@ fn fill(dir: &Path, decisions: i64) {
             .inference(action)
             .probabilities(&[0.25, 0.75])
             .sampled();
-        step.action_vector(&[0.5, -1.0]).log().unwrap();
+        let step = step.action_vector(&[0.5, -1.0]);
+        step.predictions(&[101.5]).log().unwrap();
     }
     assert!(episode.end(EpisodeEnd::Terminated));
     journal.event(Level::Warn, "exchange", "slow");
@@ -188,6 +190,8 @@ fn conditions_orders_and_joins_are_those_of_sqlite() {
     ];
     let second = [text("right"), Value::Real(0.75), vector, Value::Integer(1)];
     assert_eq!(rows(&mut database, steps), [first, second]);
+    let price = "SELECT SUM(predictions ->> 'price') FROM decisions";
+    assert_eq!(rows(&mut database, price), [[Value::Real(203.0)]]);
     let copy = copied(&mut database, "decisions");
     let repeats = "SELECT COUNT(*) > 40 FROM decisions WHERE repeat_of IS NOT NULL";
     assert_eq!(of_copy(&copy, repeats), [[Value::Integer(1)]]);

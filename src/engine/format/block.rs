@@ -1,6 +1,7 @@
 //! Blocks: runs of entries, the unit that is stored, checked and read.
 //!
-//! A block's value is `[checksum][header][columns][flat lists][notes][attributes]`. Entries with an
+//! A block's value is `[checksum][header][columns][flat lists][columns of values]
+//! [notes][attributes]`. Entries with an
 //! id are stored in columns, so that a reader of one number of each entry touches only those bytes.
 //! No block is ever extended; sealing merges blocks into new ones with the same sequences.
 
@@ -10,8 +11,10 @@ use super::block_index::BlockIndex;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{
-    InferenceRow, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, flag,
+    InferenceRow, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredValue,
+    flag,
 };
+use super::value_columns::ValueColumns;
 use super::{CHECKSUM_BYTES, codec};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras, TooLarge};
 use crate::entry::floats::MOST;
@@ -22,8 +25,8 @@ use crate::entry::value::Value;
 
 /// redb stores large values in runs of 2^k pages of 4,096 bytes and needs 16 bytes of the first.
 pub(super) const VALUE_BYTES: usize = 65_520;
-/// The header's largest size: four counts, four 64-bit numbers and the columns' heads.
-const HEADER_BYTES: usize = 4 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
+/// The header's largest size: five counts, four 64-bit numbers and the columns' heads.
+const HEADER_BYTES: usize = 5 * 5 + 4 * 9 + (COLUMNS + NOTE_COLUMNS) * 10;
 const PARTS_BYTES: usize = VALUE_BYTES - CHECKSUM_BYTES - HEADER_BYTES;
 /// A block of so many bytes is not worth merging with others.
 pub(super) const FULL_BYTES: usize = VALUE_BYTES / 8 * 7;
@@ -84,6 +87,8 @@ pub(super) struct BlockHeader {
     pub(super) events: u32,
     /// Events with attributes.
     pub(super) attributed: u32,
+    /// Columns of typed values.
+    pub(super) value_columns: u32,
     /// Of the first event. Without events it is 0, or [`HOLE`].
     pub(super) base_id: InferenceId,
     pub(super) base_recorded: Timestamp,
@@ -168,6 +173,7 @@ pub(crate) struct StoredDecision<'a> {
     /// Their bits in `flags` are set when they are stored.
     pub(crate) extras: Extras<'a>,
     pub(crate) input: InputRef,
+    pub(crate) values: &'a [StoredValue],
 }
 
 impl BlockHeader {
@@ -205,6 +211,7 @@ pub(crate) struct BlockEncoder {
     propensities: Vec<f32>,
     vectors: Vec<f32>,
     correlations: Vec<u8>,
+    values: ValueColumns,
     notes: Notes,
     /// Where a note is encoded; kept, so that this allocates once.
     note: Vec<u8>,
@@ -273,6 +280,7 @@ impl BlockEncoder {
                 .as_deref()
                 .map_or(Extras::NONE, OwnedExtras::as_extras),
             input: row.input,
+            values: &row.values,
         })
     }
 
@@ -298,6 +306,7 @@ impl BlockEncoder {
             attributes: &[],
             extras: Extras::NONE,
             input: row.input,
+            values: &[],
         })
     }
 
@@ -364,7 +373,9 @@ impl BlockEncoder {
         self.push_attributes(stored)?;
         // A confidence and a feature hash at most: a little too much is better than a second pass.
         let flat = 12 + 4 * stored.probabilities.len() + flat_bytes_of(extras);
-        if self.is_full(event_bytes, event_bytes + flat) {
+        let flat = flat + self.values.growth(self.events, stored.values);
+        let too_many = self.count > 0 && self.values.are_too_many_with(stored.values);
+        if too_many || self.is_full(event_bytes, event_bytes + flat) {
             // They belong to the next block, whose event numbers begin anew.
             self.attributes.truncate(before);
             self.finish();
@@ -393,6 +404,7 @@ impl BlockEncoder {
         self.vectors.extend_from_slice(extras.vector);
         let correlation = extras.correlation.unwrap_or_default();
         self.correlations.extend_from_slice(correlation.as_bytes());
+        self.values.push(self.events, stored.values);
         self.attributed += u32::from(!stored.attributes.is_empty());
         let (input, feature_names) = self.input(stored);
         self.previous = Previous {
@@ -523,6 +535,7 @@ impl BlockEncoder {
         let floats = self.confidences.len() + self.probabilities.len();
         let floats = floats + self.propensities.len() + self.vectors.len();
         let bytes = self.correlations.len() + self.notes.bytes() + self.attributes.len();
+        let bytes = bytes + self.values.bytes();
         4 * floats + 8 * self.features.len() + bytes
     }
 
@@ -535,6 +548,7 @@ impl BlockEncoder {
             count: self.count,
             events: self.events,
             attributed: self.attributed,
+            value_columns: self.values.columns(),
             base_id: self.base.id,
             base_recorded: self.base.recorded,
             columns: std::array::from_fn(|column| self.columns[column].head()),
@@ -559,6 +573,7 @@ impl BlockEncoder {
         );
         extend(&mut value, self.vectors.drain(..).map(f32::to_le_bytes));
         value.append(&mut self.correlations);
+        self.values.pack(&mut value);
         self.notes.pack(&mut value);
         value.append(&mut self.attributes);
         self.finished_bytes += value.len();
@@ -669,3 +684,7 @@ mod tests;
 #[cfg(test)]
 #[path = "extras_tests.rs"]
 mod extras_tests;
+
+#[cfg(test)]
+#[path = "value_tests.rs"]
+mod value_tests;

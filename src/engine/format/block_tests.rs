@@ -4,7 +4,7 @@ use crate::engine::format::block::*;
 use crate::engine::format::block_index::EntryKind;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::{
-    GapRow, InputNumber, NameId, OutcomeRow, OutcomeValue, SystemEventRow,
+    GapRow, InputNumber, NameId, OutcomeRow, OutcomeValue, StoredValue, SystemEventRow,
 };
 use crate::entry::episode::EpisodeId;
 use crate::entry::extras::{Extras, OwnedExtras};
@@ -13,6 +13,7 @@ use crate::entry::gap::GapReason;
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::{TypedValue, ValueKind};
 use crate::entry::value::Value;
 
 fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow {
@@ -32,6 +33,7 @@ fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow 
         processing: 12_500_001,
         attributes,
         extras: None,
+        values: Box::default(),
     }
 }
 
@@ -99,6 +101,22 @@ fn extras() -> Extras<'static> {
     }
 }
 
+/// One of each type, in the order in which they come back.
+fn values() -> Box<[StoredValue]> {
+    let stored = |kind, name, value| StoredValue {
+        kind,
+        name: NameId::new(name),
+        value,
+    };
+    Box::new([
+        stored(ValueKind::Prediction, 7, TypedValue::F64(101.5)),
+        stored(ValueKind::Attribute, 8, TypedValue::F32(0.25)),
+        stored(ValueKind::Attribute, 8, TypedValue::I64(-3)),
+        stored(ValueKind::Attribute, 9, TypedValue::Bool(true)),
+        stored(ValueKind::Attribute, 9, TypedValue::Text("é".into())),
+    ])
+}
+
 /// An inference, its repeat, a gap, an inference with all that is rare, and an outcome.
 fn small() -> Block {
     let mut encoder = BlockEncoder::default();
@@ -127,6 +145,7 @@ fn small() -> Block {
     odd.input = InputRef::GivenUp;
     odd.probabilities = Floats::new(&[]);
     odd.extras = extras().to_owned();
+    odd.values = values();
     let early = RowHead {
         id: InferenceId(id + 1),
         recorded: Timestamp(1_000_200),
@@ -204,6 +223,7 @@ fn what_was_appended_is_read_back() {
     assert_eq!(last.attributes, [("k".to_owned(), Value::Integer(-1))]);
     let of_last = last.extras.as_deref().map(OwnedExtras::as_extras);
     assert_eq!((of_last, &first.extras), (Some(extras()), &None));
+    assert_eq!((&last.values, first.values.len()), (&values(), 0));
     assert_eq!(block.index.kinds, [(EntryKind::Gap, 2)]);
     let (Row::Note(Note::Outcome(found)), Note::Outcome(expected)) =
         (&rows[4].row, outcome(id + 2))

@@ -20,6 +20,7 @@ fn row(extras: Option<Box<OwnedExtras>>) -> InferenceRow {
         processing: 0,
         attributes: Vec::new(),
         extras,
+        values: Box::default(),
     }
 }
 
@@ -197,7 +198,7 @@ proptest! {
 fn what_is_not_there_takes_no_bytes() {
     let plain = encoded(&vec![Some(OwnedExtras::default()); 1_000]);
     // One number of a byte, and a width, for each column.
-    let header = 2 * COLUMNS + 2 * NOTE_COLUMNS + 20;
+    let header = 2 * COLUMNS + 2 * NOTE_COLUMNS + 21;
     let (confidences, ids) = (4 * 1_000, 1_000);
     assert!(payload(&plain[0]).len() <= header + confidences + ids);
 }

@@ -15,6 +15,7 @@ pub(crate) mod scan;
 pub(crate) mod select;
 pub(crate) mod spooled;
 pub(crate) mod summary;
+pub(crate) mod value_columns;
 
 /// Length of the checksum in front of every stored value.
 pub(crate) const CHECKSUM_BYTES: usize = 8;

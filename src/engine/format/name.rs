@@ -16,6 +16,8 @@ pub(crate) enum NameKind {
     OutcomeName = 7,
     /// The names of the values of an input, joined like labels.
     FeatureNames = 8,
+    /// Name of an attribute that a recorder has bound.
+    AttributeName = 9,
 }
 
 impl NameKind {
@@ -30,13 +32,14 @@ impl NameKind {
             6 => NameKind::Component,
             7 => NameKind::OutcomeName,
             8 => NameKind::FeatureNames,
+            9 => NameKind::AttributeName,
             _ => return None,
         })
     }
 }
 
 /// How many kinds there are; their numbers begin with 1.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;
 
 /// Joins labels into one name.
 pub(crate) const LABEL_SEPARATOR: char = '\u{1f}';

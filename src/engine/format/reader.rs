@@ -14,12 +14,14 @@ use super::row::{
     InferenceRow, InputNumber, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes,
     StoredOutcome, flag,
 };
+use super::value_columns::{ValuesReader, ValuesWalk};
 use crate::entry::episode::EpisodeId;
 use crate::entry::extras::{LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{Floats, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::TypedRef;
 use crate::entry::value::Value;
 
 type Result<T> = std::result::Result<T, String>;
@@ -50,6 +52,7 @@ pub(crate) struct BlockReader<'a> {
     vectors: &'a [[u8; 4]],
     // Invariant L2: each correlation is UTF-8.
     correlations: &'a [u8],
+    values: ValuesReader<'a>,
     notes: NotesReader<'a>,
     attributes: &'a [u8],
 }
@@ -119,6 +122,7 @@ impl<'a> BlockReader<'a> {
         }
         let bytes = correlation_bytes(lengths, 0..events);
         let correlations = split(&mut rest, bytes, || "correlations".to_owned())?;
+        let values = ValuesReader::split_off(header.value_columns, events, &mut rest)?;
         let notes =
             NotesReader::split_off(&header.notes, header.note_count(), header.count, &mut rest)?;
         // With attributes, the decoder of these finds what is too much.
@@ -136,6 +140,7 @@ impl<'a> BlockReader<'a> {
             propensities: propensities.as_chunks().0,
             vectors: vectors.as_chunks().0,
             correlations,
+            values,
             notes,
             attributes: rest,
         };
@@ -394,6 +399,16 @@ impl<'a> BlockReader<'a> {
         });
     }
 
+    /// The names of typed values.
+    pub(super) fn value_names(&self) -> impl Iterator<Item = NameId> + use<'a> {
+        self.values.names()
+    }
+
+    /// Begins to go through the predictions.
+    pub(crate) fn predictions(&self) -> PredictionsWalk<'a> {
+        PredictionsWalk(self.values.walk_predictions())
+    }
+
     /// The sequences of the decisions at `indexes`, which ascend.
     pub(super) fn sequences_of(
         &self,
@@ -458,6 +473,21 @@ fn correlation_bytes(lengths: &ColumnNumbers<'_>, range: Range<usize>) -> usize 
     sum.saturating_sub(more)
 }
 
+/// Goes forward through the predictions of a block.
+pub(crate) struct PredictionsWalk<'a>(ValuesWalk<'a>);
+
+impl PredictionsWalk<'_> {
+    /// Those of the decision at `index`, which is not before one that was asked for; by name id.
+    pub(crate) fn of(&mut self, index: usize) -> Vec<(NameId, f64)> {
+        let values = self.0.of(index);
+        let predictions = values.filter_map(|(_, name, value)| match value {
+            TypedRef::F64(number) => Some((name, number)),
+            _ => None,
+        });
+        predictions.collect()
+    }
+}
+
 /// Goes forward through the decisions of a block: what is stored as a difference is summed up, and
 /// so is what varies in length.
 struct Walk<'w, 'a> {
@@ -475,6 +505,7 @@ struct Walk<'w, 'a> {
     propensity: usize,
     vector: usize,
     correlation: usize,
+    values: ValuesWalk<'a>,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
@@ -491,6 +522,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             propensity: 0,
             vector: 0,
             correlation: 0,
+            values: block.values.walk(),
         }
     }
 
@@ -576,6 +608,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 processing,
                 attributes: self.take_attributes(index),
                 extras: self.extras(index, flags),
+                values: self.values.stored(index),
             })
         };
         StoredEntry {

@@ -13,6 +13,7 @@ use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::{TypedValue, ValueKind};
 use crate::entry::value::Value;
 
 /// The stored id of a name: 32 bits, so that a column holds any.
@@ -82,6 +83,11 @@ impl InputNumber {
     /// The first one of a run.
     pub(crate) const fn first_of(run: RunId) -> Self {
         InputNumber(run.first_id() | 1)
+    }
+
+    /// Stands for all inputs that an import found removed in their journal. No file has it.
+    pub(crate) const fn removed_of(run: RunId) -> Self {
+        InputNumber(run.first_id())
     }
 
     #[inline]
@@ -202,6 +208,7 @@ impl Row {
                 of(&row.names).into_iter().for_each(&mut see);
                 see(row.labels);
                 see(row.input.names());
+                row.values.iter().for_each(|value| see(value.name));
             }
             Row::Repeat(row) => {
                 of(&row.names).into_iter().for_each(&mut see);
@@ -284,6 +291,14 @@ pub(crate) struct NameIds {
 /// The attributes of a decision, with its index in its block.
 pub(super) type StoredAttributes = (u32, Vec<(String, Value)>);
 
+/// One typed value of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredValue {
+    pub(crate) kind: ValueKind,
+    pub(crate) name: NameId,
+    pub(crate) value: TypedValue,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct InferenceRow {
     pub(crate) names: NameIds,
@@ -299,6 +314,7 @@ pub(crate) struct InferenceRow {
     pub(crate) processing: u64,
     pub(crate) attributes: Vec<(String, Value)>,
     pub(crate) extras: Option<Box<OwnedExtras>>,
+    pub(crate) values: Box<[StoredValue]>,
 }
 
 #[derive(Debug, Clone)]

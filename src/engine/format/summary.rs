@@ -51,6 +51,7 @@ impl Summary {
             names.dedup();
             names.iter().copied().for_each(&mut name);
         }
+        block.value_names().for_each(&mut name);
         let (mut ids, mut recorded) = (Vec::new(), Vec::new());
         block.ids(&mut ids);
         block.recorded(&mut recorded);

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::engine::format::CHECKSUM_BYTES;
 use crate::engine::format::block::{BlockEncoder, RowHead, StoredEntry};
 use crate::engine::format::row::{
-    GapRow, InferenceRow, InputRef, NameId, NameIds, OutcomeValue, RepeatRow, Row, flag,
+    GapRow, InferenceRow, InputRef, NameId, NameIds, OutcomeValue, RepeatRow, Row, StoredValue,
+    flag,
 };
 use crate::engine::format::summary::*;
 use crate::entry::floats::Floats;
@@ -13,6 +14,7 @@ use crate::entry::gap::GapReason;
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::{TypedValue, ValueKind};
 
 fn names(id: u64) -> NameIds {
     let number = u32::try_from(id % 3).unwrap();
@@ -59,6 +61,11 @@ fn row(kind: u8, id: u64) -> Row {
             processing: 7,
             attributes: Vec::new(),
             extras: None,
+            values: Box::new([StoredValue {
+                kind: ValueKind::Prediction,
+                name: NameId::new(40),
+                value: TypedValue::F64(0.5),
+            }]),
         }),
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::meta::{Identity, damaged};
 use crate::entry::error::{Error, Result};
 use crate::fs::disk::Below;
 
-/// An open file, and the places of the frames that were passed so far.
+/// An open file, and an index of the frames that were passed so far.
 pub(super) struct FrameFile {
     file: File,
     path: PathBuf,
@@ -110,7 +110,7 @@ impl FrameFile {
         // At most some megabyte, which its header was checked for.
         let mut bytes = vec![0; length];
         self.read(begin, &mut bytes)?;
-        Frame::decode(bytes, &self.journals).map_err(|why| {
+        Frame::decode(&bytes, &self.journals).map_err(|why| {
             let what = format!("frame at {begin}");
             damaged(&self.path, &what, &why)
         })

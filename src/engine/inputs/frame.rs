@@ -4,11 +4,13 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::format::row::InputNumber;
-use crate::entry::input::{InputKind, MOST_INPUT};
+use crate::entry::input::{InputKind, InputValues, MOST_INPUT};
+use crate::entry::shared_slice::SharedSlice;
 
 /// First bytes of a frame behind its checksum and length.
 const MAGIC: [u8; 4] = *b"ANI1";
@@ -91,9 +93,13 @@ impl Rest<'_> {
 /// A whole frame whose checksum is right.
 #[derive(Debug)]
 pub(super) struct Frame {
-    bytes: Vec<u8>,
     header: FrameHeader,
-    /// Kind of each input, and the place of its bytes.
+    /// The inputs of each kind, one behind the other. They are decoded once, and shared by all
+    /// look-ups.
+    f32s: Arc<[f32]>,
+    f64s: Arc<[f64]>,
+    bytes: Arc<[u8]>,
+    /// Kind of each input, and its place among those of its kind.
     places: Vec<(InputKind, Range<usize>)>,
 }
 
@@ -102,7 +108,7 @@ impl Frame {
     ///
     /// # Errors
     /// The reason why no writer can have made it.
-    pub(super) fn decode(bytes: Vec<u8>, journals: &[u128]) -> Result<Frame, String> {
+    pub(super) fn decode(bytes: &[u8], journals: &[u128]) -> Result<Frame, String> {
         let header = bytes.first_chunk().ok_or("it ends within a header")?;
         let header = FrameHeader::decode(header, journals)?;
         if bytes.len() != header.length as usize {
@@ -115,40 +121,80 @@ impl Frame {
         let heads: Vec<u32> = (0..header.heads)
             .map(|_| u32::from_le_bytes(rest.take()))
             .collect();
-        let mut begin = bytes.len().saturating_sub(rest.0.len());
+        let payload = rest.0;
+        let mut begin = 0_usize;
+        let (mut f32s, mut f64s, mut others) = (Vec::new(), Vec::new(), Vec::new());
         // At most 16,384, which the header was checked for.
         let mut places = Vec::with_capacity(header.count as usize);
+        // Neighbours of one kind are decoded together.
+        let mut pending = (InputKind::Bytes, 0..0);
+        let mut decode = |(kind, range): (InputKind, Range<usize>)| {
+            let bytes = payload.get(range).unwrap_or_default();
+            match kind {
+                InputKind::F32 => {
+                    let words = bytes.as_chunks().0.iter();
+                    f32s.extend(words.map(|word| f32::from_le_bytes(*word)));
+                }
+                InputKind::F64 => {
+                    let words = bytes.as_chunks().0.iter();
+                    f64s.extend(words.map(|word| f64::from_le_bytes(*word)));
+                }
+                InputKind::Bytes => others.extend_from_slice(bytes),
+            }
+        };
+        let mut used = [0_usize; 3];
         for number in 0..header.count as usize {
             let head = heads.get(number).or(heads.first()).copied().unwrap_or(0);
             let length = (head & ((1 << LENGTH_BITS) - 1)) as usize;
             let kind = InputKind::of(head >> LENGTH_BITS).filter(|kind| kind.fits(length));
             let kind = kind.ok_or_else(|| format!("no input has the head {head}"))?;
             let end = begin.saturating_add(length);
-            places.push((kind, begin..end));
+            if end > payload.len() {
+                break;
+            }
+            let [of_f32, of_f64, of_bytes] = &mut used;
+            let used = match kind {
+                InputKind::F32 => of_f32,
+                InputKind::F64 => of_f64,
+                InputKind::Bytes => of_bytes,
+            };
+            let first = *used;
+            *used = first.saturating_add(length / kind.width());
+            places.push((kind, first..*used));
+            if kind == pending.0 {
+                pending.1.end = end;
+            } else {
+                decode(std::mem::replace(&mut pending, (kind, begin..end)));
+            }
             begin = end;
         }
-        if begin != bytes.len() {
+        decode(pending);
+        if begin != payload.len() || places.len() != header.count as usize {
             return Err("its inputs have other lengths".to_owned());
         }
         Ok(Frame {
-            bytes,
             header,
+            f32s: f32s.into(),
+            f64s: f64s.into(),
+            bytes: others.into(),
             places,
         })
     }
 
-    /// Kind and bytes of an input, if the frame has it.
-    pub(super) fn get(&self, number: InputNumber) -> Option<(InputKind, &[u8])> {
+    /// An input, if the frame has it.
+    #[inline]
+    pub(super) fn get(&self, number: InputNumber) -> Option<InputValues> {
         if number < self.header.first {
             return None;
         }
         let place = usize::try_from(number.since(self.header.first)).ok()?;
-        let (kind, place) = self.places.get(place)?;
-        Some((*kind, self.bytes.get(place.clone())?))
-    }
-
-    pub(super) fn has(&self, number: InputNumber) -> bool {
-        self.header.first <= number && number < self.header.next()
+        let (kind, range) = self.places.get(place)?;
+        let range = range.clone();
+        Some(match kind {
+            InputKind::F32 => InputValues::F32(SharedSlice::of(&self.f32s, range)),
+            InputKind::F64 => InputValues::F64(SharedSlice::of(&self.f64s, range)),
+            InputKind::Bytes => InputValues::Bytes(SharedSlice::of(&self.bytes, range)),
+        })
     }
 }
 
@@ -167,14 +213,15 @@ pub(crate) fn attack(bytes: &[u8]) {
     if let Some(room) = bytes.first_chunk_mut() {
         *room = checksum.to_le_bytes();
     }
-    if let Ok(frame) = Frame::decode(bytes, &[0]) {
+    if let Ok(frame) = Frame::decode(&bytes, &[0]) {
         let (first, next) = (frame.header.first, frame.header.next());
         let mut passed = HEADER_BYTES;
         for place in 0..next.since(first) {
             let found = frame.get(first.saturating_add(place));
-            passed = passed.saturating_add(found.map_or(0, |(_, bytes)| bytes.len()));
+            let found = found.map_or(0, |values| values.stored().1.len());
+            passed = passed.saturating_add(found);
         }
-        assert!(passed <= frame.bytes.len(), "no byte is of two inputs");
+        assert!(passed <= bytes.len(), "no byte is of two inputs");
     }
 }
 

@@ -25,10 +25,16 @@ pub(crate) enum FoundInput {
     Removed,
 }
 
-/// The file and the frame that were read last: decisions are mostly read in order.
+/// Files that a cache has open.
+const MOST_FILES: usize = 8;
+
+/// The files that were read last, each with an index of its frames and the frame that was read
+/// last: decisions are mostly read in order, and those of several processes in turn. It holds a
+/// frame for each of up to eight files.
 #[derive(Default)]
 pub(crate) struct InputCache {
-    file: Option<CachedFile>,
+    /// The one used last stands last.
+    files: Vec<CachedFile>,
 }
 
 struct CachedFile {
@@ -43,10 +49,25 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Corrupt`] if its file is damaged there.
+    #[inline]
     pub(crate) fn input(&self, number: InputNumber, cache: &mut InputCache) -> Result<FoundInput> {
-        let mut known = match cache.file.take() {
-            Some(known) if known.first <= number && number < known.row.next => known,
-            known => {
+        let last = cache.files.last().and_then(|file| file.frame.as_ref());
+        if let Some(values) = last.and_then(|frame| frame.get(number)) {
+            return Ok(FoundInput::Kept(values));
+        }
+        self.input_of_other_frame(number, cache)
+    }
+
+    fn input_of_other_frame(
+        &self,
+        number: InputNumber,
+        cache: &mut InputCache,
+    ) -> Result<FoundInput> {
+        let has = |file: &CachedFile| file.first <= number && number < file.row.next;
+        let known = cache.files.iter().position(has);
+        let mut known = match known {
+            Some(place) => cache.files.remove(place),
+            None => {
                 let Some(directory) = self.directory() else {
                     return Ok(FoundInput::GivenUp);
                 };
@@ -57,9 +78,13 @@ impl Source {
                 if row.state == FileState::Removed {
                     return Ok(FoundInput::Removed);
                 }
-                match known.filter(|known| known.first == first) {
+                let known = cache.files.iter().position(|file| file.first == first);
+                match known {
                     // It has grown; what is known of its frames still holds.
-                    Some(known) => CachedFile { row, ..known },
+                    Some(place) => CachedFile {
+                        row,
+                        ..cache.files.remove(place)
+                    },
                     None => match FrameFile::open(directory, &self.identity()?, first)? {
                         Some(file) => CachedFile {
                             first,
@@ -72,26 +97,27 @@ impl Source {
                 }
             }
         };
-        let found = known.get(number);
-        if found.is_ok() {
-            cache.file = Some(known);
+        // A file with an error is opened anew by the next look-up.
+        let found = known.get(number)?;
+        if cache.files.len() >= MOST_FILES {
+            cache.files.remove(0);
         }
-        found
+        cache.files.push(known);
+        Ok(found)
     }
 }
 
 impl CachedFile {
     fn get(&mut self, number: InputNumber) -> Result<FoundInput> {
-        let frame = match self.frame.take() {
-            Some(frame) if frame.has(number) => frame,
-            _ => match self.file.find(&self.row, number)? {
-                Some(place) => self.file.frame(place)?,
-                None => return Ok(FoundInput::GivenUp),
-            },
+        let known = self.frame.as_ref().and_then(|frame| frame.get(number));
+        if let Some(values) = known {
+            return Ok(FoundInput::Kept(values));
+        }
+        let Some(place) = self.file.find(&self.row, number)? else {
+            return Ok(FoundInput::GivenUp);
         };
+        let frame = self.frame.insert(self.file.frame(place)?);
         let found = frame.get(number);
-        let found = found.map(|(kind, bytes)| InputValues::of(kind, bytes));
-        self.frame = Some(frame);
         Ok(found.map_or(FoundInput::GivenUp, FoundInput::Kept))
     }
 }

@@ -14,9 +14,11 @@ use crate::engine::keys;
 use crate::engine::kv::{Direction, ReadTransaction, Table, WriteTransaction};
 use crate::engine::meta::{self, damaged, sealed};
 use crate::entry::error::Result;
-use crate::entry::ids::RunId;
+use crate::entry::ids::{COUNTER_BITS, RunId};
 use crate::entry::sequence::Sequence;
 
+/// The highest counter of a run's inputs.
+const MOST_INPUTS: u64 = (1 << COUNTER_BITS) - 1;
 /// No file counts for more bytes.
 pub(super) const MOST_FILE: u64 = 1 << 30;
 
@@ -106,6 +108,23 @@ pub(crate) fn find(
         Ok(ControlFlow::Break(()))
     })?;
     Ok(found.filter(|(_, row)| number < row.next))
+}
+
+/// The number of the next new input of a run that writes on.
+pub(crate) fn next_of(
+    snapshot: &ReadTransaction<'_>,
+    path: &Path,
+    run: RunId,
+) -> Result<InputNumber> {
+    let (first, next) = (run.first_id(), run.first_id().saturating_add(MOST_INPUTS));
+    let (first, next) = (keys::number(first), keys::number(next));
+    let range = (Bound::Included(&first[..]), Bound::Included(&next[..]));
+    let mut found = InputNumber::first_of(run);
+    snapshot.scan(Table::Inputs, range, Direction::Descending, |key, value| {
+        found = decode(path, key, value)?.1.next;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
 }
 
 /// Writes down that `run` writes no more, and that its decisions before the journal's end may have

@@ -94,11 +94,21 @@ struct OpenFile {
 impl InputStore {
     /// Of a run that has just begun. Touches no file.
     pub(crate) fn new(directory: Directory, journal: u128, run: RunId, budget: u64) -> Self {
+        Self::from(directory, journal, InputNumber::first_of(run), budget)
+    }
+
+    /// Of a run whose next input has the number `next`.
+    pub(crate) fn from(
+        directory: Directory,
+        journal: u128,
+        next: InputNumber,
+        budget: u64,
+    ) -> Self {
         InputStore {
             directory,
             journal,
             budget,
-            next: InputNumber::first_of(run),
+            next,
             file: None,
             frame: FrameEncoder::default(),
             seen: Seen::new(),
@@ -202,6 +212,16 @@ impl InputStore {
         std::mem::replace(&mut self.pending, InputsCommit::of(self.budget))
     }
 
+    /// Everything since the last call of [`take`](Self::take), and the number of the next input:
+    /// the file is not continued.
+    pub(crate) fn end(mut self) -> (InputsCommit, InputNumber) {
+        self.write_frame();
+        if let Some(mut file) = self.file.take() {
+            self.pending.take_file(&mut file, FileState::Ended);
+        }
+        (self.pending, self.next)
+    }
+
     /// Continues for the next run of this handle.
     pub(crate) fn move_to_run(&mut self, run: RunId) {
         self.write_frame();
@@ -258,6 +278,8 @@ pub(crate) struct InputsCommit {
     /// Files that the budget has no room for any more.
     removed: Vec<InputNumber>,
     removed_inputs: u64,
+    /// Runs of imports with inputs that were removed where they come from.
+    gone: Vec<RunId>,
 }
 
 impl InputsCommit {
@@ -271,6 +293,24 @@ impl InputsCommit {
             is_lost: false,
             removed: Vec::new(),
             removed_inputs: 0,
+            gone: Vec::new(),
+        }
+    }
+
+    /// Takes in what another store has, of another run of the same journal.
+    pub(crate) fn join(&mut self, other: InputsCommit) {
+        self.files.extend(other.files);
+        self.counts.add(other.counts);
+        self.error = self.error.take().or(other.error);
+        self.has_other_files |= other.has_other_files;
+        self.is_lost |= other.is_lost;
+        self.gone.extend(other.gone);
+    }
+
+    /// Decisions of `run` have [an input that was removed](InputNumber::removed_of).
+    pub(crate) fn note_removed(&mut self, run: RunId) {
+        if !self.gone.contains(&run) {
+            self.gone.push(run);
         }
     }
 
@@ -308,7 +348,7 @@ impl InputsCommit {
         path: &Path,
     ) -> Result<()> {
         (self.removed, self.removed_inputs) = (Vec::new(), 0);
-        if self.files.is_empty() {
+        if self.files.is_empty() && self.gone.is_empty() {
             return Ok(());
         }
         let until = meta::extent_to_write(transaction, path)?.next;
@@ -320,6 +360,15 @@ impl InputsCommit {
                 state: *state,
             };
             rows::put(transaction, file.first, &row)?;
+        }
+        for run in &self.gone {
+            let row = InputFileRow {
+                next: InputNumber::first_of(*run),
+                length: 0,
+                until,
+                state: FileState::Removed,
+            };
+            rows::put(transaction, InputNumber::removed_of(*run), &row)?;
         }
         // Seldom enough to read all rows.
         if self.has_other_files {

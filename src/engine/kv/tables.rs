@@ -75,10 +75,12 @@ pub(crate) enum Table {
     Cursors,
     /// Number of the first input in a file of inputs → what is committed of that file.
     Inputs,
+    /// Run number → what the run says about its program.
+    Manifests,
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 27] = [
+    pub(crate) const ALL: [Table; 28] = [
         Table::Meta,
         Table::Names,
         Table::NameIds,
@@ -106,6 +108,7 @@ impl Table {
         Table::Leaving,
         Table::Cursors,
         Table::Inputs,
+        Table::Manifests,
     ];
 
     /// Those of a segment's file.
@@ -147,6 +150,7 @@ impl Table {
             Table::Leaving => "leaving",
             Table::Cursors => "cursors",
             Table::Inputs => "inputs",
+            Table::Manifests => "manifests",
         }
     }
 

@@ -23,6 +23,7 @@ use crate::engine::index;
 use crate::engine::inputs::rows::{self, FileState};
 use crate::engine::keys;
 use crate::engine::kv::{Kv, Table, WriteFailure, WriteTransaction};
+use crate::engine::manifests;
 use crate::engine::meta;
 use crate::engine::meta::{Extent, Identity, damaged};
 use crate::engine::retired;
@@ -312,7 +313,14 @@ impl Anew<'_> {
         self.write(|transaction| {
             rows.iter()
                 .try_for_each(|(run, row)| runs::put(transaction, RunId(*run), row))
-        })
+        })?;
+        let mut manifests = self.salvage.rows(Table::Manifests);
+        // A lost one cannot be made of anything else. No run is lost with it.
+        manifests.retain(|(key, payload)| {
+            let known = manifests::decode(&self.salvage.path, key, payload);
+            known.is_ok_and(|(run, _)| rows.contains_key(&run.get()))
+        });
+        self.copy(Table::Manifests, manifests)
     }
 
     /// Copies what was folded if all of it can be read, with the names that it needs. Otherwise

@@ -12,6 +12,7 @@ use crate::engine::dictionary;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, Table};
 use crate::engine::maintenance_handle::MaintenanceHandle;
+use crate::engine::manifests;
 use crate::engine::runs::{RunEnd, RunRow};
 use crate::engine::uses::Uses;
 use crate::entry::error::{Error, Result};
@@ -76,6 +77,7 @@ impl MaintenanceHandle {
             self.write(|transaction| {
                 for run in slice {
                     transaction.remove(Table::Runs, &keys::number(*run))?;
+                    manifests::remove(transaction, *run)?;
                 }
                 Ok(())
             })?;

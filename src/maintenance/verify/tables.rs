@@ -14,6 +14,7 @@ use crate::engine::format::row::NameId;
 use crate::engine::inputs::rows as inputs;
 use crate::engine::keys;
 use crate::engine::kv::{Direction, ReadTransaction, Table};
+use crate::engine::manifests;
 use crate::engine::meta;
 use crate::engine::retired::RetiredRow;
 use crate::engine::runs;
@@ -56,6 +57,7 @@ pub(crate) fn check_value(
         Table::UnmatchedOutcomes => unmatched::check(path, key, value).map_err(said),
         Table::OutOfOrderOutcomes => out_of_order::check(path, key, value).map_err(said),
         Table::Cursors => codec::decode::<CursorRow>(value).map(drop),
+        Table::Manifests => manifests::decode(path, key, value).map(drop).map_err(said),
         Table::Inputs => inputs::decode(path, key, value).map(drop).map_err(said),
         Table::Checkpoints
         | Table::Models

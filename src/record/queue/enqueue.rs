@@ -7,10 +7,13 @@ use super::Queue;
 use super::channel::Numbered;
 use super::lanes::Sent;
 use super::local_names::{LocalName, NO_NAME};
-use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
+use super::message::{
+    Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts, TypedField,
+};
 use super::packing::{PLAIN, WITH_EXTRAS, pack, pack_any, pack_with_extras};
 use super::refusals::{RefusalKind, Why};
 use super::ring::Tag;
+use super::typed::GivenValues;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, TooLarge};
@@ -19,7 +22,9 @@ use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes, Inference, Processing};
 use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
+use crate::entry::prediction;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::{TypedValue, ValueKind};
 use crate::entry::value::Value;
 use crate::options::Overflow;
 
@@ -52,6 +57,14 @@ pub(crate) struct Facts {
     pub(crate) deterministic: bool,
 }
 
+/// What an inference carries besides, in a box.
+pub(crate) struct Carried<'a> {
+    pub(crate) extras: Extras<'a>,
+    /// The input that is kept, and the names of its values.
+    pub(crate) input: Option<(GivenInput<'a>, LocalName)>,
+    pub(crate) values: Vec<TypedField>,
+}
+
 impl Facts {
     pub(super) fn event(&self) -> Option<i64> {
         self.event_time.map(Timestamp::as_micros)
@@ -72,6 +85,7 @@ impl Queue {
         let plain = inference.probabilities.len() <= INLINE
             && inference.memory.is_none()
             && inference.attributes.has_none()
+            && inference.predictions.is_empty()
             && inference.input.is_none();
         if plain && let Some(names) = self.names_of(inference) {
             let mut probabilities = [0.0; INLINE];
@@ -81,14 +95,21 @@ impl Queue {
             let count = inference.probabilities.len();
             let extras = inference.extras();
             if !extras.is_none() {
-                return self.log_with_extras(names, facts, (probabilities, count), extras);
+                let probabilities = (probabilities, count);
+                return self.log_with_extras(
+                    names,
+                    facts,
+                    probabilities,
+                    extras,
+                    GivenValues::NONE,
+                );
             }
             return self.log_record(names, facts, probabilities, count);
         }
         self.log_extended(inference, facts)
     }
 
-    /// Queues a decision that is plain but for its extras: in a lane without an allocation, if they
+    /// Queues a decision that is plain but for its extras and typed values: in a lane without an allocation, if they
     /// are short.
     #[inline(never)]
     pub(crate) fn log_with_extras(
@@ -97,6 +118,7 @@ impl Queue {
         facts: Facts,
         (probabilities, count): ([f32; INLINE], usize),
         extras: Extras<'_>,
+        values: GivenValues<'_>,
     ) -> Option<InferenceId> {
         let record = self.record(names, facts, probabilities, count);
         if let Err(what) = extras.check() {
@@ -118,11 +140,12 @@ impl Queue {
                 texts: None,
                 extras: extras.to_owned(),
                 input: None,
+                values: values.to_fields(),
             }))
         };
         let mut words = [0; WITH_EXTRAS];
         let packed = self.lanes().and_then(|lanes| {
-            let (tag, used) = pack_with_extras(&record, &extras, &mut words)?;
+            let (tag, used) = pack_with_extras(&record, &extras, values, &mut words)?;
             Some((lanes, tag, words.get(..used)?))
         });
         let Some((lanes, tag, payload)) = packed else {
@@ -380,11 +403,43 @@ impl Queue {
             probabilities.collect(),
             inference.memory,
             texts,
-            (
-                inference.extras(),
-                inference.input.map(|input| (input, NO_NAME)),
-            ),
+            Carried {
+                extras: inference.extras(),
+                input: inference.input.map(|input| (input, NO_NAME)),
+                values: self.predictions_of(inference),
+            },
         )
+    }
+
+    /// Under each name the last one.
+    fn predictions_of<A: Attributes>(&self, inference: &Inference<'_, A>) -> Vec<TypedField> {
+        let owned = inference.attributes.owned_predictions();
+        let mut fields: Vec<TypedField> = Vec::new();
+        for (name, number) in inference.predictions.iter().chain(owned) {
+            let name = prediction::actual_of(name);
+            let local = self.names.id(NameKind::OutcomeName, &name);
+            let field = TypedField {
+                kind: ValueKind::Prediction,
+                name: local.unwrap_or(NO_NAME),
+                written: local.is_none().then(|| name.into()),
+                value: TypedValue::F64(*number),
+            };
+            let same =
+                |known: &TypedField| (known.name, &known.written) == (field.name, &field.written);
+            match fields
+                .iter()
+                .position(same)
+                .and_then(|place| fields.get_mut(place))
+            {
+                Some(known) => known.value = field.value,
+                None => fields.push(field),
+            }
+            // One more than there is room for is enough for the refusal.
+            if fields.len() > MOST {
+                break;
+            }
+        }
+        fields
     }
 
     /// Queues an inference with something that a record has no room for, in a box.
@@ -396,11 +451,22 @@ impl Queue {
         probabilities: Box<[f32]>,
         memory: Option<u64>,
         texts: Texts,
-        (extras, input): (Extras<'_>, Option<(GivenInput<'_>, LocalName)>),
+        carried: Carried<'_>,
     ) -> Option<InferenceId> {
+        let Carried {
+            extras,
+            input,
+            values,
+        } = carried;
         let mut record = self.record(names, facts, [0.0; INLINE], 0);
         let checked = extras.check();
-        if probabilities.len() > MOST || text_bytes(&texts) > MOST_TEXT || checked.is_err() {
+        let text = text_bytes(&texts).saturating_add(field_bytes(&values));
+        let predictions = values
+            .iter()
+            .filter(|field| field.kind == ValueKind::Prediction);
+        let predictions = predictions.count();
+        let most = probabilities.len().max(predictions);
+        if most > MOST || text > MOST_TEXT || checked.is_err() {
             let known = self.names.text(names.model);
             let model = known.as_ref().map(|(_, name)| &**name);
             let model = texts.model.as_deref().or(model);
@@ -408,8 +474,10 @@ impl Queue {
                 too_large(model, what)
             } else if probabilities.len() > MOST {
                 too_many(model, "probabilities", probabilities.len())
+            } else if predictions > MOST {
+                too_many(model, "predictions", predictions)
             } else {
-                too_long(model, largest(&texts), text_bytes(&texts))
+                too_long(model, largest(&texts), text)
             };
             self.refuse_for(why, record.ticks, facts.event());
             return None;
@@ -424,6 +492,7 @@ impl Queue {
             texts: (texts != Texts::default()).then(|| Box::new(texts)),
             extras: extras.to_owned(),
             input,
+            values,
         };
         let message = Message::Extended(Box::new(extended));
         self.put(record.id, message, record.ticks, facts.event())
@@ -525,7 +594,7 @@ impl Queue {
         let named = outcome.values.iter().map(|(name, value)| {
             match self.names.id(NameKind::OutcomeName, name) {
                 Some(id) => QueuedValue::Named(id, *value),
-                None => QueuedValue::Written((*name).to_owned(), *value),
+                None => QueuedValue::Written(name.clone().into_owned(), *value),
             }
         });
         let event = OtherEntry::Outcome {
@@ -605,6 +674,14 @@ fn largest(texts: &Texts) -> &str {
     parts
         .max_by_key(|(_, bytes)| *bytes)
         .map_or("texts", |(field, _)| field)
+}
+
+/// Weight of the texts of typed values.
+fn field_bytes(values: &[TypedField]) -> usize {
+    let bytes = |field: &TypedField| {
+        field.value.as_typed().text_bytes() + field.written.as_deref().map_or(0, str::len)
+    };
+    values.iter().map(bytes).sum()
 }
 
 fn text_bytes(texts: &Texts) -> usize {

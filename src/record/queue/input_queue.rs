@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::local_names::LocalName;
-use crate::entry::input::{GivenInput, InputKind};
+use crate::entry::input::{Condition, GivenInput, InputKind};
 
 /// Bytes of inputs that wait in the channel at most.
 const MOST_WAITING: u64 = 64 << 20;
@@ -71,6 +71,7 @@ impl InputQueue {
             kind: input.kind,
             bytes: input.kind.stored(input.bytes),
             names,
+            condition: input.condition,
             _room: Some(room),
         })
     }
@@ -83,6 +84,7 @@ pub(crate) struct QueuedInput {
     pub(crate) bytes: Vec<u8>,
     /// The names of its values, joined; none if none were bound.
     pub(crate) names: LocalName,
+    pub(crate) condition: Condition,
     /// What it takes of the bound of all that wait; from a lane it takes nothing.
     pub(crate) _room: Option<Room>,
 }

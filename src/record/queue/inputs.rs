@@ -89,6 +89,7 @@ impl Queue {
             texts: None,
             extras: None,
             input,
+            values: Vec::new(),
         }));
         if self.lanes().is_none() {
             return self.send(record.id, message, record.ticks, facts.event());

@@ -8,6 +8,7 @@ use super::channel::Numbered;
 use super::input_queue::QueuedInput;
 use super::local_names::{LocalName, NO_NAME};
 use crate::entry::event::{CheckpointAction, Level};
+use crate::entry::typed::{TypedValue, ValueKind};
 use crate::entry::value::Value;
 
 /// Stands for "processing time unknown".
@@ -53,6 +54,25 @@ pub(crate) struct Extended {
     pub(crate) texts: Option<Box<Texts>>,
     pub(crate) extras: Option<Box<OwnedExtras>>,
     pub(crate) input: Option<QueuedInput>,
+    pub(crate) values: Vec<TypedField>,
+}
+
+/// A typed value of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TypedField {
+    pub(crate) kind: ValueKind,
+    pub(crate) name: LocalName,
+    /// The name, if the table of this process has no room for it.
+    pub(crate) written: Option<Box<str>>,
+    pub(crate) value: TypedValue,
+}
+
+/// The kind of a typed value's name. That of a prediction is the name of its actual.
+pub(crate) const fn name_kind(kind: ValueKind) -> NameKind {
+    match kind {
+        ValueKind::Prediction => NameKind::OutcomeName,
+        ValueKind::Attribute => NameKind::AttributeName,
+    }
 }
 
 /// Attributes, and the names that the table of this process has no room for.
@@ -145,9 +165,12 @@ impl Numbered for Message {
 impl Message {
     /// Shows every name that the message refers to to `see`.
     pub(crate) fn each_name(&self, see: impl FnMut(LocalName)) {
-        let (record, input) = match self {
-            Message::Inference(record) => (record, None),
-            Message::Extended(extended) => (&extended.record, extended.input.as_ref()),
+        let (record, input, values) = match self {
+            Message::Inference(record) => (record, None, &[][..]),
+            Message::Extended(extended) => {
+                let input = extended.input.as_ref();
+                (&extended.record, input, &extended.values[..])
+            }
             Message::Other(_, event) => return event.each_name(see),
         };
         [
@@ -159,6 +182,7 @@ impl Message {
             input.map_or(NO_NAME, |input| input.names),
         ]
         .into_iter()
+        .chain(values.iter().map(|value| value.name))
         .filter(|name| *name != NO_NAME)
         .for_each(see);
     }
@@ -204,7 +228,11 @@ impl Message {
                     4 * extras.vector.len() + correlation
                 });
                 let of_input = extended.input.as_ref().map_or(0, |input| input.bytes.len());
-                texts.map_or(0, |texts| of_pairs(&texts.attributes)) + of_extras + of_input
+                let of_values = extended.values.iter();
+                let of_values = of_values.map(|value| 8 + value.value.as_typed().text_bytes());
+                let of_values: usize = of_values.sum();
+                let of_texts = texts.map_or(0, |texts| of_pairs(&texts.attributes));
+                of_texts + of_extras + of_input + of_values
             }
             Message::Other(_, entry) => match &**entry {
                 OtherEntry::System {
@@ -224,10 +252,14 @@ impl Message {
 
     /// Shows every name of the message that the table of this process has no room for.
     #[inline]
-    pub(crate) fn each_written(&self, see: impl FnMut(NameKind, &str)) {
+    pub(crate) fn each_written(&self, mut see: impl FnMut(NameKind, &str)) {
         match self {
             Message::Inference(_) => {}
             Message::Extended(extended) => {
+                for value in &extended.values {
+                    let written = value.written.iter();
+                    written.for_each(|text| see(name_kind(value.kind), text));
+                }
                 if let Some(texts) = &extended.texts {
                     texts.each_name(see);
                 }

@@ -32,6 +32,7 @@ pub(crate) mod refusals;
 pub(crate) mod ring;
 #[cfg(test)]
 mod ring_tests;
+pub(crate) mod typed;
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))))]
 pub(crate) use lanes as intake;

@@ -6,20 +6,24 @@
 
 use super::input_queue::QueuedInput;
 use super::local_names::{LocalName, NO_NAME};
-use super::message::{Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts};
+use super::message::{
+    Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts, TypedField,
+};
 use super::ring::Tag;
+use super::typed::GivenValues;
 use crate::entry::episode::EpisodeId;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
-use crate::entry::input::{GivenInput, InputKind};
+use crate::entry::input::{Condition, GivenInput, InputKind};
+use crate::entry::typed::{TypedRef, ValueKind, ValueType};
 use crate::entry::value::Value;
 
 /// Words of the payload of the longest plain decision.
 pub(crate) const PLAIN: usize = 13;
 /// Words of the longest decision with extras that is packed without an allocation: 47 of them hold
-/// the action vector and the correlation.
+/// the action vector, the correlation and typed values.
 pub(crate) const WITH_EXTRAS: usize = PLAIN + 4 + 47;
 
 // A tag is a kind, and for decisions which of their fields are there.
@@ -55,17 +59,29 @@ const PROPENSITY: u64 = 1;
 const CAUSE: u64 = 1 << 1;
 const STEP: u64 = 1 << 2;
 const CORRELATION: u64 = 1 << 3;
-/// Of the correlation in bytes, 12 bits; of the action vector in numbers, 16 bits.
+/// Of the correlation in bytes, 12 bits; of the action vector in numbers, 11 bits.
 const CORRELATION_SHIFT: u32 = 4;
 const CORRELATION_MASK: u64 = (1 << 12) - 1;
 const VECTOR_SHIFT: u32 = 16;
-const VECTOR_MASK: u64 = (1 << 16) - 1;
+const VECTOR_MASK: u64 = (1 << 11) - 1;
+/// Typed values are behind the others.
+const VALUES: u64 = 1 << 27;
 const PROPENSITY_SHIFT: u32 = 32;
+
+// The first word of a typed value: its name, its kind, its type, and the bytes of its text.
+const VALUE_KIND_SHIFT: u32 = 32;
+const VALUE_TYPE_SHIFT: u32 = 33;
+const VALUE_TYPE_MASK: u64 = 0b111;
+const VALUE_TEXT_SHIFT: u32 = 36;
 
 /// Words of an input that take no allocation: 64 `f32`.
 const INLINE_WORDS: usize = 32;
 /// Bits of the word about an input that are its length in bytes; its kind is behind them.
 const LENGTH_BITS: u32 = 28;
+/// The input is kept only if its decision is divergent.
+const ONLY_DIVERGENT: u32 = 1 << 31;
+/// The same, of the byte that has the kind elsewhere.
+const KIND_ONLY_DIVERGENT: u8 = 1 << 7;
 
 /// Whole words, and then halves of words.
 struct Packer<'a> {
@@ -156,12 +172,47 @@ pub(crate) fn pack(record: &Record, words: &mut [u64; PLAIN]) -> (Tag, usize) {
 pub(crate) fn pack_with_extras(
     record: &Record,
     extras: &Extras<'_>,
+    values: GivenValues<'_>,
     words: &mut [u64; WITH_EXTRAS],
 ) -> Option<(Tag, usize)> {
+    let packed = values.iter().map(|given| PackedValue {
+        kind: given.kind,
+        name: given.name.local,
+        value: given.value,
+    });
+    // A name that is written out has no room here.
+    if packed.clone().any(|value| value.name == NO_NAME) {
+        return None;
+    }
     let (tag, used) = pack(record, words.first_chunk_mut::<PLAIN>()?);
     // They begin behind the last word of the decision, wherever that is.
-    let more = pack_extras(extras, words.get_mut(used..)?)?;
+    let more = pack_extras(extras, packed, words.get_mut(used..)?)?;
     Some((tag | HAS_EXTRAS, used + more))
+}
+
+/// A typed value whose name is a number.
+#[derive(Clone, Copy)]
+struct PackedValue<'a> {
+    kind: ValueKind,
+    name: LocalName,
+    value: TypedRef<'a>,
+}
+
+impl PackedValue<'_> {
+    /// Words that it takes.
+    fn words(self) -> usize {
+        match self.value {
+            TypedRef::Text(text) => 1 + text.len().div_ceil(8),
+            _ => 2,
+        }
+    }
+
+    fn head(self) -> u64 {
+        u64::from(self.name.get())
+            | (self.kind as u64) << VALUE_KIND_SHIFT
+            | (self.value.value_type() as u64) << VALUE_TYPE_SHIFT
+            | (self.value.text_bytes() as u64) << VALUE_TEXT_SHIFT
+    }
 }
 
 /// How many words extras take.
@@ -171,9 +222,18 @@ fn extras_words(extras: &Extras<'_>) -> usize {
     fixed + extras.vector.len().div_ceil(2) + correlation.len().div_ceil(8)
 }
 
-/// Writes extras into `words`; `None` if there are too few. Extras are within their bounds.
-fn pack_extras(extras: &Extras<'_>, words: &mut [u64]) -> Option<usize> {
-    let used = extras_words(extras);
+/// Writes extras and typed values into `words`; `None` if there are too few. Extras are within
+/// their bounds.
+#[inline]
+fn pack_extras<'v>(
+    extras: &Extras<'_>,
+    values: impl Iterator<Item = PackedValue<'v>> + Clone,
+    words: &mut [u64],
+) -> Option<usize> {
+    let (count, of_values) = values.clone().fold((0_u64, 0), |(count, words), value| {
+        (count + 1, words + value.words())
+    });
+    let used = extras_words(extras) + of_values + usize::from(count > 0);
     let mut places = words.get_mut(..used)?.iter_mut();
     let mut put = |value: u64| places.next().map(|place| *place = value);
     let has = |yes: bool, bit: u64| if yes { bit } else { 0 };
@@ -183,6 +243,7 @@ fn pack_extras(extras: &Extras<'_>, words: &mut [u64]) -> Option<usize> {
         | has(extras.cause.is_some(), CAUSE)
         | has(extras.step.is_some(), STEP)
         | has(extras.correlation.is_some(), CORRELATION)
+        | has(count > 0, VALUES)
         | (correlation.len() as u64 & CORRELATION_MASK) << CORRELATION_SHIFT
         | (extras.vector.len() as u64 & VECTOR_MASK) << VECTOR_SHIFT
         | u64::from(bits) << PROPENSITY_SHIFT)?;
@@ -197,16 +258,75 @@ fn pack_extras(extras: &Extras<'_>, words: &mut [u64]) -> Option<usize> {
         let half = |index: usize| u64::from(pair.get(index).map_or(0, |value| value.to_bits()));
         put(half(0) | half(1) << 32)?;
     }
-    for chunk in correlation.chunks(8) {
+    let text_word = |chunk: &[u8]| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
-        put(u64::from_le_bytes(word))?;
+        u64::from_le_bytes(word)
+    };
+    for chunk in correlation.chunks(8) {
+        put(text_word(chunk))?;
+    }
+    if count > 0 {
+        put(count)?;
+    }
+    for value in values {
+        put(value.head())?;
+        match value.value {
+            TypedRef::Text(text) => {
+                for chunk in text.as_bytes().chunks(8) {
+                    put(text_word(chunk))?;
+                }
+            }
+            number => put(number.to_bits())?,
+        }
     }
     Some(used)
 }
 
-/// The extras that `words` hold, all of them; `None` if they are none.
-fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
+/// A text that `words` hold; `None` if they are more or fewer.
+fn unpack_text(words: &[u64], bytes: usize) -> Option<String> {
+    if words.len() != bytes.div_ceil(8) {
+        return None;
+    }
+    let mut text: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    text.truncate(bytes);
+    String::from_utf8(text).ok()
+}
+
+/// The typed value at the front of `rest`, which begins behind it afterwards.
+fn unpack_value(rest: &mut &[u64]) -> Option<TypedField> {
+    let (head, behind) = rest.split_first()?;
+    let value_type = ValueType::of((head >> VALUE_TYPE_SHIFT) & VALUE_TYPE_MASK)?;
+    let bytes = usize::try_from(head >> VALUE_TEXT_SHIFT).ok()?;
+    let length = match value_type {
+        ValueType::Text => bytes.div_ceil(8),
+        _ => 1,
+    };
+    let (words, behind) = behind.split_at_checked(length)?;
+    *rest = behind;
+    let (bits, text) = match value_type {
+        ValueType::Text => (0, unpack_text(words, bytes)?),
+        _ => (*words.first()?, String::new()),
+    };
+    Some(TypedField {
+        kind: ValueKind::of((head >> VALUE_KIND_SHIFT) & 1)?,
+        name: LocalName::new(u32::try_from(head & u64::from(u32::MAX)).ok()?),
+        written: None,
+        value: TypedRef::of(value_type, bits, &text)?.to_owned(),
+    })
+}
+
+/// Those of which the name is a number.
+fn packed(values: &[TypedField]) -> impl Iterator<Item = PackedValue<'_>> + Clone {
+    values.iter().map(|field| PackedValue {
+        kind: field.kind,
+        name: field.name,
+        value: field.value.as_typed(),
+    })
+}
+
+/// The extras and typed values that `words` hold, all of them; `None` if they are none.
+fn unpack_extras(words: &[u64]) -> Option<(OwnedExtras, Vec<TypedField>)> {
     let (head, mut rest) = words.split_first()?;
     let has = |bit: u64| head & bit != 0;
     let length = |shift: u32, mask: u64| usize::try_from((head >> shift) & mask).ok();
@@ -231,17 +351,23 @@ fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
     } else {
         None
     };
-    let (vector, correlation) = rest.split_at_checked(numbers.div_ceil(2))?;
-    if correlation.len() != bytes.div_ceil(8) {
-        return None;
+    let (vector, rest) = rest.split_at_checked(numbers.div_ceil(2))?;
+    let (correlation, mut rest) = rest.split_at_checked(bytes.div_ceil(8))?;
+    let mut values = Vec::new();
+    if has(VALUES) {
+        let (count, behind) = rest.split_first()?;
+        rest = behind;
+        // Each takes a word at least: no more room is asked for than there are words.
+        let count = usize::try_from(*count)
+            .ok()
+            .filter(|count| *count <= rest.len())?;
+        for _value in 0..count {
+            values.push(unpack_value(&mut rest)?);
+        }
     }
     // As they were put together, in any order of bytes.
     let halves = vector.iter().flat_map(|word| [*word, *word >> 32]);
-    let correlation: Vec<u8> = correlation
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .collect();
-    let correlation = std::str::from_utf8(correlation.get(..bytes)?).ok()?;
+    let correlation = unpack_text(correlation, bytes)?;
     let extras = OwnedExtras {
         propensity: has(PROPENSITY).then_some(propensity),
         vector: halves
@@ -249,14 +375,16 @@ fn unpack_extras(words: &[u64]) -> Option<OwnedExtras> {
             .map(|half| f32::from_bits(u32::try_from(half & u64::from(u32::MAX)).unwrap_or(0)))
             .collect(),
         cause,
-        correlation: has(CORRELATION).then(|| correlation.into()),
+        correlation: has(CORRELATION).then(|| correlation.into_boxed_str()),
         step,
     };
     // All that is written differently is no producer's.
     let mut again = vec![0; words.len()];
-    let used = pack_extras(&extras.as_extras(), &mut again)?;
-    let is_whole = used == words.len() && again == words && !extras.as_extras().is_none();
-    is_whole.then_some(extras)
+    let used = pack_extras(&extras.as_extras(), packed(&values), &mut again)?;
+    let is_empty = extras.as_extras().is_none() && values.is_empty();
+    let is_whole = used == words.len() && again == words && !is_empty;
+    let is_whole = is_whole && values.iter().all(|value| value.name != NO_NAME);
+    is_whole.then_some((extras, values))
 }
 
 /// Sends a plain decision with an input that [fits](crate::entry::input::InputKind::fits): the
@@ -299,8 +427,21 @@ fn fill_with_input(payload: &mut [u64], plain: &[u64], input: GivenInput<'_>, na
         bytes.copy_from_slice(input.bytes);
     }
     let length = u32::try_from(input.bytes.len()).unwrap_or(0);
-    let head = ((input.kind as u32) << LENGTH_BITS) | length;
+    let condition = if input.condition == Condition::Divergent {
+        ONLY_DIVERGENT
+    } else {
+        0
+    };
+    let head = condition | ((input.kind as u32) << LENGTH_BITS) | length;
     *last = u64::from(head) | (u64::from(names.get()) << 32);
+}
+
+fn condition_of(is_only_divergent: bool) -> Condition {
+    if is_only_divergent {
+        Condition::Divergent
+    } else {
+        Condition::None
+    }
 }
 
 fn unpack_with_input(tag: Tag, words: &[u64]) -> Option<Message> {
@@ -308,7 +449,9 @@ fn unpack_with_input(tag: Tag, words: &[u64]) -> Option<Message> {
     let [a, b, c, d, e, f, g, h] = last.to_le_bytes();
     let head = u32::from_le_bytes([a, b, c, d]);
     let length = usize::try_from(head & ((1 << LENGTH_BITS) - 1)).ok()?;
-    let kind = InputKind::of(head >> LENGTH_BITS).filter(|kind| kind.fits(length))?;
+    let condition = condition_of(head & ONLY_DIVERGENT != 0);
+    let kind = InputKind::of((head & !ONLY_DIVERGENT) >> LENGTH_BITS);
+    let kind = kind.filter(|kind| kind.fits(length))?;
     let plain = words.len().checked_sub(length.div_ceil(8))?;
     let (plain, input) = words.split_at_checked(plain)?;
     let record = unpack(tag, plain)?;
@@ -324,8 +467,10 @@ fn unpack_with_input(tag: Tag, words: &[u64]) -> Option<Message> {
             kind,
             bytes: kind.stored(bytes.get(..length)?),
             names: LocalName::new(u32::from_le_bytes([e, f, g, h])),
+            condition,
             _room: None,
         }),
+        values: Vec::new(),
     })))
 }
 
@@ -370,7 +515,7 @@ fn unpack_with_extras(tag: Tag, words: &[u64]) -> Option<Message> {
         upper: None,
     };
     let mut record = unpack_from(tag & !HAS_EXTRAS, &mut from)?;
-    let extras = unpack_extras(from.words.as_slice())?;
+    let (extras, values) = unpack_extras(from.words.as_slice())?;
     let count = usize::from(std::mem::take(&mut record.probability_count));
     let probabilities = std::mem::take(&mut record.probabilities);
     Some(Message::Extended(Box::new(Extended {
@@ -378,8 +523,9 @@ fn unpack_with_extras(tag: Tag, words: &[u64]) -> Option<Message> {
         probabilities: probabilities.get(..count)?.into(),
         memory: None,
         texts: None,
-        extras: Some(Box::new(extras)),
+        extras: (!extras.as_extras().is_none()).then(|| Box::new(extras)),
         input: None,
+        values,
     })))
 }
 
@@ -651,17 +797,33 @@ impl Bytes {
         if let Some(extras) = &extended.extras {
             let extras = extras.as_extras();
             let mut words = vec![0; extras_words(&extras)];
-            let used = pack_extras(&extras, &mut words);
+            let used = pack_extras(&extras, std::iter::empty(), &mut words);
             debug_assert_eq!(used, Some(words.len()), "there is room for each");
             self.length(words.len());
             words.iter().for_each(|word| self.word(*word));
         }
         self.byte(u8::from(extended.input.is_some()));
         if let Some(input) = &extended.input {
-            self.byte(input.kind as u8);
+            let condition = match input.condition {
+                Condition::None => 0,
+                Condition::Divergent => KIND_ONLY_DIVERGENT,
+            };
+            self.byte(input.kind as u8 | condition);
             self.half(input.names.get());
             self.length(input.bytes.len());
             self.0.extend(&input.bytes);
+        }
+        self.length(extended.values.len());
+        for field in &extended.values {
+            self.byte(field.kind as u8);
+            self.half(field.name.get());
+            self.optional_text(field.written.as_deref());
+            let value = field.value.as_typed();
+            self.byte(value.value_type() as u8);
+            match value {
+                TypedRef::Text(text) => self.text(text),
+                number => self.word(number.to_bits()),
+            }
         }
         EXTENDED
     }
@@ -851,7 +1013,9 @@ impl<'a> Given<'a> {
         let extras = if self.flag()? {
             let words = self.length(8)?;
             let words: Option<Vec<u64>> = (0..words).map(|_| self.word()).collect();
-            Some(Box::new(unpack_extras(&words?)?))
+            let (extras, values) = unpack_extras(&words?)?;
+            // Typed values stand behind.
+            Some(Box::new(extras)).filter(|_| values.is_empty())
         } else {
             None
         };
@@ -860,6 +1024,10 @@ impl<'a> Given<'a> {
         } else {
             None
         };
+        // A kind, a name, a flag, a type and a length at least.
+        let count = self.length(11)?;
+        let values = (0..count).map(|_| self.field());
+        let values = values.collect::<Option<_>>()?;
         Some(Extended {
             record,
             probabilities,
@@ -867,11 +1035,35 @@ impl<'a> Given<'a> {
             texts,
             extras,
             input,
+            values,
+        })
+    }
+
+    fn field(&mut self) -> Option<TypedField> {
+        let kind = ValueKind::of(self.byte()?.into())?;
+        let name = LocalName::new(self.half()?);
+        let written = self.optional_text()?.map(String::into_boxed_str);
+        // A name is a number, or is written out.
+        if (name == NO_NAME) != written.is_some() {
+            return None;
+        }
+        let value_type = ValueType::of(self.byte()?.into())?;
+        let (bits, text) = match value_type {
+            ValueType::Text => (0, self.text()?),
+            _ => (self.word()?, ""),
+        };
+        Some(TypedField {
+            kind,
+            name,
+            written,
+            value: TypedRef::of(value_type, bits, text)?.to_owned(),
         })
     }
 
     fn input(&mut self) -> Option<QueuedInput> {
-        let kind = InputKind::of(self.byte()?.into())?;
+        let kind = self.byte()?;
+        let condition = condition_of(kind & KIND_ONLY_DIVERGENT != 0);
+        let kind = InputKind::of((kind & !KIND_ONLY_DIVERGENT).into())?;
         let names = LocalName::new(self.half()?);
         let length = self.length(1).filter(|length| kind.fits(*length))?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -880,6 +1072,7 @@ impl<'a> Given<'a> {
             kind,
             bytes: bytes.to_vec(),
             names,
+            condition,
             _room: None,
         })
     }
@@ -957,7 +1150,9 @@ mod tests {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
+    use super::super::typed::BoundName;
     use super::*;
+    use crate::entry::typed::TypedValue;
 
     fn records() -> impl Strategy<Value = Record> {
         let numbers = (any::<u64>(), any::<u64>(), any::<i64>(), any::<u64>());
@@ -1043,6 +1238,38 @@ mod tests {
         )
     }
 
+    fn typed() -> impl Strategy<Value = TypedValue> {
+        prop_oneof![
+            any::<u32>().prop_map(|bits| TypedValue::F32(f32::from_bits(bits))),
+            any::<u64>().prop_map(|bits| TypedValue::F64(f64::from_bits(bits))),
+            any::<i64>().prop_map(TypedValue::I64),
+            any::<bool>().prop_map(TypedValue::Bool),
+            ".{0,9}".prop_map(|text| TypedValue::Text(text.into())),
+        ]
+    }
+
+    fn fields() -> impl Strategy<Value = Vec<TypedField>> {
+        let kind = prop_oneof![Just(ValueKind::Prediction), Just(ValueKind::Attribute)];
+        let name = prop_oneof![
+            (1..=u32::MAX).prop_map(|name| (LocalName::new(name), None)),
+            ".{0,5}".prop_map(|text| (NO_NAME, Some(text.into()))),
+        ];
+        let field = (kind, name, typed()).prop_map(|(kind, (name, written), value)| TypedField {
+            kind,
+            name,
+            written,
+            value,
+        });
+        prop::collection::vec(field, 0..4)
+    }
+
+    fn bound() -> BoundName {
+        BoundName {
+            local: LocalName::new(7),
+            written: None,
+        }
+    }
+
     fn inputs() -> impl Strategy<Value = QueuedInput> {
         let kind = prop_oneof![
             Just(InputKind::F32),
@@ -1062,6 +1289,7 @@ mod tests {
                 kind,
                 bytes,
                 names: LocalName::new(names),
+                condition: condition_of(names.is_multiple_of(3)),
                 _room: None,
             }
         })
@@ -1082,9 +1310,9 @@ mod tests {
         let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..40);
         let memory = prop::option::of(any::<u64>());
         let texts = prop::option::of(texts);
-        let carried = (extras(), prop::option::of(inputs()));
+        let carried = (extras(), prop::option::of(inputs()), fields());
         let extended = (records(), values, memory, texts, carried).prop_map(
-            |(record, probabilities, memory, texts, (extras, input))| {
+            |(record, probabilities, memory, texts, (extras, input, values))| {
                 let extras = (!extras.as_extras().is_none()).then(|| Box::new(extras));
                 Message::Extended(Box::new(Extended {
                     record,
@@ -1093,6 +1321,7 @@ mod tests {
                     texts,
                     extras,
                     input,
+                    values,
                 }))
             },
         );
@@ -1179,25 +1408,31 @@ mod tests {
         fn a_decision_with_extras_comes_back(
             record in records(),
             extras in extras(),
+            predictions in prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 0..4),
             place in any::<prop::sample::Index>(),
             value in any::<u64>(),
             cut in any::<prop::sample::Index>(),
         ) {
             let mut words = [0; WITH_EXTRAS];
             let extras = extras.as_extras();
-            let Some((tag, used)) = pack_with_extras(&record, &extras, &mut words) else {
+            let names = vec![bound(); predictions.len()];
+            let typed = GivenValues { prediction_names: &names, predictions: &predictions };
+            let Some((tag, used)) = pack_with_extras(&record, &extras, typed, &mut words) else {
                 let long = extras.vector.len().div_ceil(2);
+                let long = long + 2 * predictions.len() + 1;
                 let long = long + extras.correlation.unwrap_or_default().len().div_ceil(8);
                 prop_assert!(long > 47, "{} words of its own", long);
                 return Ok(());
             };
             let words = &words[..used];
             let Some(Message::Extended(back)) = unpack_any(tag, words) else {
-                prop_assert!(extras.is_none());
+                prop_assert!(extras.is_none() && typed.is_empty());
                 return Ok(());
             };
+            prop_assert_eq!(format!("{:?}", back.values), format!("{:?}", typed.to_fields()));
             let owned = back.extras.as_deref().map(|extras| extras.as_extras());
-            prop_assert_eq!(format!("{:?}", owned), format!("{:?}", Some(extras)));
+            let owned = owned.unwrap_or(Extras::NONE);
+            prop_assert_eq!(format!("{:?}", owned), format!("{:?}", extras));
             let mut again = Record {
                 probability_count: record.probability_count,
                 ..back.record
@@ -1220,7 +1455,8 @@ mod tests {
             place in any::<prop::sample::Index>(),
             value in any::<u64>(),
         ) {
-            let given = GivenInput { kind: input.kind, bytes: &input.bytes };
+            let condition = input.condition;
+            let given = GivenInput { kind: input.kind, bytes: &input.bytes, condition };
             let (tag, mut words) =
                 with_packed_input(&record, given, input.names, |tag, words| (tag, words.to_vec()));
             let Some(Message::Extended(back)) = unpack_any(tag, &words) else {
@@ -1233,7 +1469,7 @@ mod tests {
             prop_assert_eq!(back.probabilities.len(), usize::from(record.probability_count));
             let found = back.input.unwrap();
             prop_assert_eq!((found.kind, &found.bytes), (input.kind, &input.bytes));
-            prop_assert_eq!(found.names, input.names);
+            prop_assert_eq!((found.names, found.condition), (input.names, input.condition));
             // None of these may panic, or take more memory than there are bytes for.
             let last = words.len() - 1;
             prop_assert!(unpack_any(tag, &words[..last]).is_none() || record.id == words[0]);
@@ -1315,10 +1551,32 @@ mod tests {
                 correlation: Some(text),
                 step: Some((EpisodeId(8), 9)),
             };
-            pack_with_extras(&record.current(), &extras, &mut [0; WITH_EXTRAS]).is_some()
+            let words = &mut [0; WITH_EXTRAS];
+            pack_with_extras(&record.current(), &extras, GivenValues::NONE, words).is_some()
         };
         assert!(packed(&numbers, &text));
         assert!(!packed(&[0.5; MOST], &text));
+        let predicted = |count: usize| {
+            let typed = GivenValues {
+                prediction_names: &vec![bound(); count],
+                predictions: &vec![0.5; count],
+            };
+            let words = &mut [0; WITH_EXTRAS];
+            pack_with_extras(&record.current(), &Extras::NONE, typed, words).is_some()
+        };
+        assert!(predicted(23) && !predicted(40));
+        // A name that is written out is in no lane's words.
+        let written = BoundName {
+            local: NO_NAME,
+            written: Some("x".into()),
+        };
+        let typed = GivenValues {
+            prediction_names: &[written],
+            predictions: &[0.5],
+        };
+        let words = &mut [0; WITH_EXTRAS];
+        let packed = pack_with_extras(&record.current(), &Extras::NONE, typed, words);
+        assert_eq!(packed, None);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) enum RefusalKind {
     TooMany,
     /// More text than one entry may carry.
     TooLong,
+    /// Not as many values as names are bound.
+    WrongNumber,
 }
 
 /// A refused call, in the terms of the caller of [`Refusals::add`].
@@ -59,6 +61,9 @@ impl Why<'_> {
                 format!("the index is beyond the recorder's {most} action{plural} (first: {given})")
             }
             RefusalKind::TooMany => format!("more than {most} cannot be stored (first: {given})"),
+            RefusalKind::WrongNumber => {
+                format!("the recorder has {most} bound name{plural} for them (first: {given})")
+            }
             RefusalKind::TooLong => {
                 format!("the texts of one entry have at most {most} bytes (first: {given})")
             }

@@ -9,7 +9,7 @@ use crate::engine::format::merge::merged;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
     CheckpointEventRow, GapRow, InputRef, NameId, NameIds, Note, OutcomeRow, OutcomeValue,
-    RepeatRow, SystemEventRow, flag,
+    RepeatRow, StoredValue, SystemEventRow, flag,
 };
 use crate::engine::inputs::store::{InputStore, InputsCommit};
 use crate::engine::runs::{RunDelta, RunDeltas};
@@ -18,13 +18,15 @@ use crate::entry::event::Level;
 use crate::entry::extras::Extras;
 use crate::entry::gap::{GapReason, Refusal};
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::input::Condition;
 use crate::entry::timestamp::Timestamp;
+use crate::entry::typed::ValueKind;
 use crate::entry::value::Value;
 use crate::record::queue::drop_counters::Drops;
 use crate::record::queue::input_queue::QueuedInput;
 use crate::record::queue::local_names::NO_NAME;
 use crate::record::queue::message::{
-    Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts,
+    Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts, TypedField, name_kind,
 };
 use crate::record::status::BatchCounts;
 
@@ -269,7 +271,7 @@ impl Batch {
                     names,
                     readings,
                 );
-                self.push_inference(stored, question, record, names, readings);
+                self.push_inference(stored, (question, None), record, names, readings);
             }
             Message::Extended(extended) => {
                 let memory = extended
@@ -281,11 +283,18 @@ impl Batch {
                 if let Some(extras) = &extended.extras {
                     stored.extras = extras.as_extras();
                 }
-                if let Some(input) = &extended.input {
-                    stored.input = self.keep_input(input, names);
+                let mut conditional = None;
+                match &extended.input {
+                    Some(input) if input.condition == Condition::None => {
+                        stored.input = self.keep_input(input, names);
+                    }
+                    other => conditional = other.as_ref(),
                 }
+                let values = stored_values(extended.values, names);
+                stored.values = &values;
                 let question = self.question(&stored);
-                self.push_inference(stored, question, record, names, readings);
+                let judged = (question, conditional);
+                self.push_inference(stored, judged, record, names, readings);
             }
             Message::Other(_, event) => self.push_event(*event, names, readings.anchor),
         }
@@ -365,7 +374,8 @@ impl Batch {
     fn push_inference(
         &mut self,
         mut stored: StoredDecision<'_>,
-        question: Option<Fingerprint>,
+        // With an input that is kept only if the answer is divergent.
+        (question, conditional): (Option<Fingerprint>, Option<&QueuedInput>),
         record: &Record,
         names: &WriterDictionary,
         readings: Readings,
@@ -378,7 +388,7 @@ impl Batch {
         let nanos = readings.anchor.nanos_of(record.ticks);
         let encoded = match self.judge(&stored, question, nanos) {
             // A repeat has no room for extras, and no two have the same.
-            Verdict::Repeat { original } if stored.extras.is_none() => {
+            Verdict::Repeat { original } if stored.extras.is_none() && stored.values.is_empty() => {
                 self.push_repeat(&stored, original)
             }
             Verdict::Repeat { .. } => self.encoder.append(&stored),
@@ -388,6 +398,9 @@ impl Batch {
             Verdict::Divergent => {
                 stored.flags |= flag::DIVERGENT;
                 self.counts.divergences += 1;
+                if let Some(input) = conditional {
+                    stored.input = self.keep_input(input, names);
+                }
                 let encoded = self.encoder.append(&stored);
                 self.report_divergence(&stored, names.own());
                 encoded
@@ -441,7 +454,12 @@ impl Batch {
     fn question(&self, stored: &StoredDecision<'_>) -> Option<Fingerprint> {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
-        if self.dedup.is_off() || !has_features || !stored.attributes.is_empty() {
+        let has_attributes = !stored.attributes.is_empty()
+            || stored
+                .values
+                .iter()
+                .any(|value| value.kind == ValueKind::Attribute);
+        if self.dedup.is_off() || !has_features || has_attributes {
             return None;
         }
         let names = stored.names;
@@ -468,6 +486,7 @@ impl Batch {
             confidence: stored.confidence,
             probabilities: stored.probabilities,
             vector: stored.extras.vector,
+            values: stored.values,
         };
         self.dedup.judge(question, answer, stored.head.id, nanos)
     }
@@ -569,5 +588,16 @@ fn stored<'a>(
         } else {
             InputRef::NotKept
         },
+        values: &[],
     }
+}
+
+/// Typed values under their stored names.
+fn stored_values(values: Vec<TypedField>, names: &WriterDictionary) -> Vec<StoredValue> {
+    let stored = |field: TypedField| StoredValue {
+        kind: field.kind,
+        name: names.of(name_kind(field.kind), field.name, field.written.as_deref()),
+        value: field.value,
+    };
+    values.into_iter().map(stored).collect()
 }

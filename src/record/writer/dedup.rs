@@ -6,6 +6,7 @@
 use ahash::RandomState;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::engine::format::row::StoredValue;
 use crate::entry::ids::InferenceId;
 
 /// The question: the same numbers mean the same question.
@@ -31,6 +32,8 @@ pub(crate) struct AnswerBits<'a> {
     pub(crate) probabilities: &'a [f32],
     /// A continuous action.
     pub(crate) vector: &'a [f32],
+    /// Predictions.
+    pub(crate) values: &'a [StoredValue],
 }
 
 /// Deduplication's answer about an inference.
@@ -154,10 +157,14 @@ impl Dedup {
         // Two steps instead of one buffer: the probabilities are hashed where they lie.
         let seed = xxh3_64_with_seed(bytemuck::bytes_of(&whole), self.seed);
         let seed = xxh3_64_with_seed(bytemuck::cast_slice(answer.probabilities), seed);
-        match answer.vector {
+        let seed = match answer.vector {
             [] => seed,
             vector => xxh3_64_with_seed(bytemuck::cast_slice(vector), seed),
-        }
+        };
+        answer.values.iter().fold(seed, |seed, stored| {
+            let bits = stored.value.as_typed().to_bits();
+            xxh3_64_with_seed(bytemuck::bytes_of(&[u64::from(stored.name), bits]), seed)
+        })
     }
 }
 
@@ -306,6 +313,7 @@ mod tests {
             confidence,
             probabilities: &[0.25, 0.75],
             vector: &[],
+            values: &[],
         }
     }
 

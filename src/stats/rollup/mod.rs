@@ -3,6 +3,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod bytes;
+pub(crate) mod errors;
 pub(crate) mod exact_sum;
 pub(crate) mod fixed;
 pub(crate) mod gaps;

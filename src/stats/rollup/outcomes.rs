@@ -1,6 +1,7 @@
 //! Outcomes of decisions, added up so that a replaced outcome can be subtracted.
 
 use super::bytes::{ByteReader, put, put_wide};
+use super::errors::ErrorSums;
 use super::exact_sum::ExactSum;
 use super::fixed::units;
 use crate::engine::format::row::NameId;
@@ -51,6 +52,35 @@ pub(crate) struct OutcomeSums {
     pub(crate) bins: [Bin; BINS],
     /// By name. Invariant O1: sorted.
     pub(crate) named: Vec<(NameId, Reals)>,
+    /// Of predictions, by the name of the actual. Invariant O2: sorted.
+    pub(crate) predictions: Vec<(NameId, ErrorSums)>,
+}
+
+/// The predictions of one decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Predictions {
+    /// By the name of the actual.
+    pub(crate) values: Vec<(NameId, f64)>,
+    /// The name of the actual of a decision's only prediction; none if nothing has it.
+    pub(crate) unnamed: NameId,
+}
+
+impl Predictions {
+    /// Each with the actual that holds, if there is one.
+    fn with_actuals(&self, current: &Current) -> impl Iterator<Item = (NameId, f64, f64)> {
+        let actual = |name: NameId| {
+            let place = current.named.binary_search_by(|known| known.0.cmp(&name));
+            place
+                .ok()
+                .and_then(|place| current.named.get(place))
+                .map(|known| known.1)
+        };
+        self.values.iter().filter_map(move |(name, predicted)| {
+            let unnamed = || actual(self.unnamed).filter(|_| self.values.len() == 1);
+            let actual = actual(*name).or_else(unnamed)?;
+            Some((*name, *predicted, actual))
+        })
+    }
 }
 
 /// Outcomes of decisions of about the same confidence.
@@ -62,7 +92,7 @@ pub(crate) struct Bin {
     pub(crate) confidence: u128,
 }
 
-fn change(count: &mut u64, sign: Sign) {
+pub(super) fn change(count: &mut u64, sign: Sign) {
     *count = match sign {
         // The sums of a slice hold changes only: they may pass below zero until they are merged
         // with the stored ones.
@@ -91,7 +121,7 @@ pub(crate) fn bin_of(confidence: f32) -> usize {
 }
 
 impl Reals {
-    fn change(&mut self, value: f64, sign: Sign) {
+    pub(super) fn change(&mut self, value: f64, sign: Sign) {
         change(&mut self.count, sign);
         // The square of a finite value may be infinite, and could not be subtracted again.
         let square = (value * value).min(f64::MAX);
@@ -107,23 +137,23 @@ impl Reals {
         }
     }
 
-    fn merge(&mut self, other: &Reals) {
+    pub(super) fn merge(&mut self, other: &Reals) {
         self.count = self.count.wrapping_add(other.count);
         self.sum.merge(&other.sum);
         self.squares.merge(&other.squares);
     }
 
-    fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.count == 0 && self.sum.is_zero() && self.squares.is_zero()
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put(self.count, out);
         self.sum.encode(out);
         self.squares.encode(out);
     }
 
-    fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
+    pub(super) fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
         Ok(Reals {
             count: bytes.number()?,
             sum: ExactSum::decode(bytes)?,
@@ -133,10 +163,20 @@ impl Reals {
 }
 
 impl OutcomeSums {
-    /// Adds or takes away what holds for a decision with this `confidence`, if it has a valid one.
-    pub(crate) fn change(&mut self, current: &Current, confidence: Option<f32>, sign: Sign) {
+    /// Adds or takes away what holds for a decision with this `confidence`, if it has a valid one,
+    /// and these predictions.
+    pub(crate) fn change(
+        &mut self,
+        current: &Current,
+        confidence: Option<f32>,
+        predictions: &Predictions,
+        sign: Sign,
+    ) {
         if current.is_empty() {
             return;
+        }
+        for (name, predicted, actual) in predictions.with_actuals(current) {
+            self.prediction(name).change(predicted, actual, sign);
         }
         change(&mut self.attached, sign);
         match current.reward {
@@ -190,6 +230,17 @@ impl OutcomeSums {
         &mut self.named[index].1
     }
 
+    fn prediction(&mut self, name: NameId) -> &mut ErrorSums {
+        let place = self
+            .predictions
+            .binary_search_by_key(&name, |known| known.0);
+        let index = place.unwrap_or_else(|index| {
+            self.predictions.insert(index, (name, ErrorSums::default()));
+            index
+        });
+        &mut self.predictions[index].1
+    }
+
     pub(crate) fn merge(&mut self, other: &OutcomeSums) {
         for (count, more) in [
             (&mut self.attached, other.attached),
@@ -210,6 +261,9 @@ impl OutcomeSums {
         }
         for (name, reals) in &other.named {
             self.named(*name).merge(reals);
+        }
+        for (name, errors) in &other.predictions {
+            self.prediction(*name).merge(errors);
         }
     }
 
@@ -242,6 +296,15 @@ impl OutcomeSums {
             put((*name).into(), out);
             reals.encode(out);
         }
+        let predictions = self
+            .predictions
+            .iter()
+            .filter(|(_, errors)| !errors.is_zero());
+        put(predictions.clone().count() as u64, out);
+        for (name, errors) in predictions {
+            put((*name).into(), out);
+            errors.encode(out);
+        }
     }
 
     pub(super) fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
@@ -271,6 +334,18 @@ impl OutcomeSums {
                 return Err(format!("value {name} is out of order"));
             }
             outcomes.named.push((name, Reals::decode(bytes)?));
+        }
+        for _prediction in 0..bytes.count()? {
+            let name: NameId = bytes.small()?;
+            // O2: `prediction` searches by halves.
+            if outcomes
+                .predictions
+                .last()
+                .is_some_and(|last| last.0 >= name)
+            {
+                return Err(format!("prediction {name} is out of order"));
+            }
+            outcomes.predictions.push((name, ErrorSums::decode(bytes)?));
         }
         Ok(outcomes)
     }
@@ -306,19 +381,36 @@ mod tests {
         })
     }
 
+    type Decision = (Current, Option<f32>, Predictions);
+
+    fn decision() -> impl Strategy<Value = Decision> {
+        let value = prop_oneof![-10.0..10.0_f64, Just(f64::NAN), Just(1e300)];
+        let values = prop::collection::btree_map((1_u32..4).prop_map(NameId::new), value, 0..3);
+        let predictions = values.prop_map(|values| Predictions {
+            values: values.into_iter().collect(),
+            unnamed: NameId::new(3),
+        });
+        (current(), prop::option::of(0.0..=1.0_f32), predictions)
+    }
+
     proptest! {
         #[test]
         fn what_is_replaced_was_never_there(
-            kept in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
-            replaced in prop::collection::vec((current(), prop::option::of(0.0..=1.0_f32)), 0..20),
+            kept in prop::collection::vec(decision(), 0..20),
+            replaced in prop::collection::vec(decision(), 0..20),
         ) {
+            let change = |sums: &mut OutcomeSums, decisions: &[Decision], sign: Sign| {
+                for (current, confidence, predictions) in decisions {
+                    sums.change(current, *confidence, predictions, sign);
+                }
+            };
             let mut expected = OutcomeSums::default();
-            kept.iter().for_each(|(current, c)| expected.change(current, *c, Sign::Plus));
+            change(&mut expected, &kept, Sign::Plus);
             // Subtracted before it is there, as by a fold that has not read the row yet.
             let (mut found, mut stored) = (OutcomeSums::default(), OutcomeSums::default());
-            replaced.iter().for_each(|(current, c)| found.change(current, *c, Sign::Minus));
-            kept.iter().for_each(|(current, c)| found.change(current, *c, Sign::Plus));
-            replaced.iter().for_each(|(current, c)| stored.change(current, *c, Sign::Plus));
+            change(&mut found, &replaced, Sign::Minus);
+            change(&mut found, &kept, Sign::Plus);
+            change(&mut stored, &replaced, Sign::Plus);
             stored.merge(&found);
             let bytes = |outcomes: &OutcomeSums| {
                 let mut out = Vec::new();
@@ -331,6 +423,7 @@ mod tests {
             let read = OutcomeSums::decode(&mut reader).unwrap();
             prop_assert_eq!(reader.end(), Ok(()));
             expected.named.retain(|(_, reals)| !reals.is_zero());
+            expected.predictions.retain(|(_, errors)| !errors.is_zero());
             prop_assert_eq!(read, expected);
         }
     }

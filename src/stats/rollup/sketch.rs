@@ -53,6 +53,24 @@ fn middle_of(bin: u16) -> f64 {
     (low as f64 + last as f64) / 2.0
 }
 
+/// The bin of the value that at least the share `q` of all values does not exceed.
+pub(super) fn nearest_rank(bins: &[(u16, u64)], q: f64) -> Option<u16> {
+    if !(0.0..=1.0).contains(&q) {
+        return None;
+    }
+    let counts = bins.iter().map(|bin| bin.1);
+    let all = counts.fold(0, u64::saturating_add);
+    let rank = (q * all as f64).ceil().max(1.0);
+    let mut seen = 0_u64;
+    let holds = |bin: &&(u16, u64)| {
+        seen = seen.saturating_add(bin.1);
+        seen as f64 >= rank
+    };
+    let last = bins.iter().rev().find(|bin| bin.1 > 0);
+    let found = bins.iter().find(holds).or(last);
+    found.map(|bin| bin.0)
+}
+
 impl Sketch {
     #[inline]
     pub(crate) fn add(&mut self, value: u64) {
@@ -97,19 +115,7 @@ impl Sketch {
     /// The value that at least the share `q` of all values does not exceed (the nearest rank),
     /// within the error. `None` if there are no values or `q` is not from 0 to 1.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
-        if !(0.0..=1.0).contains(&q) {
-            return None;
-        }
-        let counts = self.bins.iter().map(|bin| bin.1);
-        let all = counts.fold(0, u64::saturating_add);
-        let rank = (q * all as f64).ceil().max(1.0);
-        let mut seen = 0_u64;
-        let holds = |bin: &&(u16, u64)| {
-            seen = seen.saturating_add(bin.1);
-            seen as f64 >= rank
-        };
-        let found = self.bins.iter().find(holds).or(self.bins.last());
-        found.map(|bin| middle_of(bin.0))
+        nearest_rank(&self.bins, q).map(middle_of)
     }
 
     /// The bins in order, with their counts.

@@ -2,7 +2,7 @@
 
 use super::bytes::{ByteReader, put, put_wide};
 use super::fixed::Confidences;
-use super::outcomes::{Current, OutcomeSums, Sign};
+use super::outcomes::{Current, OutcomeSums, Predictions, Sign};
 use super::sketch::Sketch;
 use crate::engine::format::row::{NameId, flag};
 use crate::engine::format::scan::ScannedDecision;
@@ -44,6 +44,7 @@ pub(crate) struct Cell {
 #[derive(Clone, Debug)]
 pub(crate) struct OutcomeChange {
     pub(crate) event: ScannedDecision,
+    pub(crate) predictions: Predictions,
     /// Its state before.
     pub(crate) before: Current,
     /// Its state now.
@@ -216,8 +217,9 @@ impl Rollup {
         let outcomes = cell.outcomes.get_or_insert_default();
         let confidence = change.event.valid_confidence();
         // A replaced outcome does not count at all. Sums are integers, so this leaves no rest.
-        outcomes.change(&change.before, confidence, Sign::Minus);
-        outcomes.change(&change.after, confidence, Sign::Plus);
+        for (current, sign) in [(&change.before, Sign::Minus), (&change.after, Sign::Plus)] {
+            outcomes.change(current, confidence, &change.predictions, sign);
+        }
     }
 
     /// Whether anything turned out for its decisions.
@@ -229,7 +231,14 @@ impl Rollup {
     pub(crate) fn names(&self) -> impl Iterator<Item = NameId> {
         self.cells.iter().flat_map(|(action, cell)| {
             let outcomes = cell.outcomes.iter();
-            let named = outcomes.flat_map(|outcomes| outcomes.named.iter().map(|named| named.0));
+            let named = outcomes.flat_map(|outcomes| {
+                let predictions = outcomes.predictions.iter().map(|errors| errors.0);
+                outcomes
+                    .named
+                    .iter()
+                    .map(|named| named.0)
+                    .chain(predictions)
+            });
             named.chain([*action])
         })
     }

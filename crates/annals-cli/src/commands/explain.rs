@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use annals::entry::KeptInput;
+use annals::entry::{KeptInput, Run};
 use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registry, Repeats};
 use serde_json::json;
 
+use super::runs;
 use crate::checkpoint;
 use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
@@ -14,6 +15,7 @@ use crate::input;
 use crate::links::Links;
 use crate::missing;
 use crate::output::{Out, style};
+use crate::predictions;
 use crate::units;
 
 /// Options of `explain`.
@@ -43,6 +45,8 @@ struct Explained {
     before: Vec<InferenceRecord>,
     after: Vec<InferenceRecord>,
     links: Links,
+    /// The run that recorded it, or why it cannot be read.
+    run: annals::Result<Option<Run>>,
 }
 
 /// Prints all that is known of an inference.
@@ -67,6 +71,9 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
         out.json(&json!({
             "inference": entries::record(&known.record, known.outcomes.as_ref()),
             "input": input::as_json(&known.input),
+            "predictions": predictions::as_json(
+                &predictions::of(&known.record, known.outcomes.as_ref()),
+            ),
             "checkpoint": known.checkpoint.as_ref()
                 .map(|one| checkpoint::as_json(one, &known.aliases)),
             "repeats": many(&known.repeats),
@@ -74,6 +81,8 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
             "after": many(&known.after),
             "causes": known.links.causes_as_json(),
             "caused": known.links.caused_as_json(),
+            "manifest": known.run.as_ref().ok().and_then(Option::as_ref)
+                .and_then(|run| run.manifest.as_ref()),
         }))?;
     } else {
         print(&known, out)?;
@@ -132,6 +141,7 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
     Ok(Explained {
         outcomes: reader.outcome(record.id)?,
         links: Links::of(reader, &record)?,
+        run: reader.run(record.id.run()),
         input: reader.input(record.id),
         checkpoint,
         aliases,
@@ -211,8 +221,11 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
         (None, None) => out.line("no checkpoint was named")?,
     }
     out.line("")?;
+    print_run(known, out)?;
+    out.line("")?;
     print_outcome(known.outcomes.as_ref(), out)?;
     out.line("")?;
+    predictions::print(&predictions::of(record, known.outcomes.as_ref()), out)?;
     known.links.print(out)?;
     let repeats = known.repeats.len();
     out.line(match repeats {
@@ -234,6 +247,22 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
         out.line(out.paint(style::DIM, line))?;
     }
     Ok(())
+}
+
+/// Which program decided.
+fn print_run(known: &Explained, out: &mut Out) -> Result<()> {
+    let run = known.record.id.run();
+    out.line(out.paint(style::HEAD, format!("run {run}")))?;
+    match &known.run {
+        Ok(run) => {
+            let manifest = run.as_ref().and_then(|run| run.manifest.as_ref());
+            runs::print_manifest(manifest, out)
+        }
+        Err(error) => out.line(format!(
+            "  {}",
+            crate::table::escaped(&format!("not known: {error}"))
+        )),
+    }
 }
 
 fn print_outcome(outcomes: Option<&Outcomes>, out: &mut Out) -> Result<()> {

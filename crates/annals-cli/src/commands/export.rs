@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::export::{
-    self, Cells, Compression, DayFolders, FilePacking, Format, History, Lake, LeftOut, Part,
+    self, Cells, Compression, DayFolders, FilePacking, Format, History, Inputs, Lake, LeftOut, Part,
 };
 use crate::failure::{Done, Failure, Result};
 use crate::filter::FilterArgs;
@@ -28,6 +28,7 @@ Examples:
   annals export week.parquet --since 7d
   annals export lake --format parquet --by-day --cursor lake   # next time only what is new
   annals export sheet.csv --safe-cells -n 10000   # for a spreadsheet
+  annals export training.parquet --inputs   # with the kept inputs
   annals export - --format jsonl | annals --dir copy import --format jsonl -
 
 Decisions come with their outcomes so far. JSON lines have every outcome that was recorded, \
@@ -38,6 +39,13 @@ Parquet have none. The columns of all formats are the same; JSON lines have thos
 within outcome. A number that is not finite is the text NaN, inf or -inf in JSON and CSV, \
 and a number in Parquet. In CSV a missing text is nothing between the commas, and an empty one is \
 \"\". \
+With --inputs, JSON lines have the kept input of a decision in input, as type, values and the \
+names of these; an input of bytes has hex in place of values. Each number comes back as it was, \
+bit by bit: a NaN of other bits than the usual ones is a text with these, as NaN:7fc01234. \
+Parquet has the columns input_f32, input_f64, input_bytes, input_names and input_missing. An \
+input that was to be kept and is not there has a reason in missing: given_up or removed. \
+`annals import` takes inputs in, and keeps all of them. Without --inputs they are left out.
+
 With --cursor, later outcomes of decisions of an earlier export come as rows of kind outcome, with \
 the decision's id. The cursor is stored when the file is on disk: a crash before \
 that repeats an export and loses nothing.
@@ -80,6 +88,9 @@ pub struct ExportArgs {
     /// those that later ones have replaced. JSON lines have them within the line of the decision.
     #[arg(long)]
     history: bool,
+    /// With the inputs of decisions that kept them; in JSON lines and Parquet.
+    #[arg(long)]
+    inputs: bool,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -154,6 +165,7 @@ pub fn run(dir: &Path, args: ExportArgs, out: &mut Out) -> Result<Done> {
         } else {
             History::WithinRows
         },
+        inputs: packing.inputs,
     };
     let sum = export::run(&reader, &part, sink, &bar);
     bar.finish_and_clear();
@@ -235,9 +247,21 @@ fn packing_of(args: &ExportArgs) -> Result<FilePacking> {
     // A target without a name of its own: a folder, a pipe.
     let is_nameless = args.by_day || is_stdout(&args.to) || args.to.extension().is_none();
     let name = (!is_nameless).then_some(&*args.to);
+    let inputs = if args.inputs {
+        Inputs::Taken
+    } else {
+        Inputs::LeftOut
+    };
+    if inputs == Inputs::Taken && matches!(format, Format::Csv(_)) {
+        return Err(Failure::Usage(
+            "CSV has no place for inputs: leave --inputs out, or give --format jsonl or parquet"
+                .into(),
+        ));
+    }
     Ok(FilePacking {
         format,
         compression: export::compression(args.compress, name, format)?,
+        inputs,
     })
 }
 

@@ -260,6 +260,7 @@ fn print(report: &ImportReport, out: &mut Out) -> Result<()> {
     }
     for (count, what) in [
         (report.outcomes, "outcome"),
+        (report.inputs, "input"),
         (report.gaps, "gap"),
         (report.events, "event"),
         (report.checkpoints, "checkpoint"),
@@ -400,6 +401,7 @@ fn as_json(report: &ImportReport) -> serde_json::Value {
         "runs": report.runs,
         "inferences": report.inferences,
         "outcomes": report.outcomes,
+        "inputs": report.inputs,
         "gaps": report.gaps,
         "events": report.events,
         "checkpoints": report.checkpoints,

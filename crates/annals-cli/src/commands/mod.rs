@@ -14,6 +14,7 @@ pub mod follow;
 pub mod import;
 pub mod maintenance;
 pub mod mirror;
+pub mod runs;
 pub mod sql;
 pub mod stats;
 pub mod status;
@@ -39,6 +40,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Shows one decision whole: its checkpoint, outcome, repeats and neighbours.
     Explain(explain::ExplainArgs),
+    /// Lists runs, and shows which program decided in each.
+    Runs(runs::RunsArgs),
     /// Lists episodes: their length, return and end.
     Episodes(episodes::EpisodesArgs),
     /// Shows statistics of models: counts, confidence, latency, outcomes, coverage.
@@ -87,6 +90,7 @@ pub fn run(dir: &Path, command: Command, whole: clap::Command, out: &mut Out) ->
         Command::Follow(args) => follow::run(dir, args, out),
         Command::Events(args) => events::run(dir, args, out),
         Command::Explain(args) => explain::run(dir, args, out),
+        Command::Runs(args) => runs::run(dir, args, out),
         Command::Episodes(args) => episodes::run(dir, args, out),
         Command::Stats(args) => stats::run(dir, args, out),
         Command::Compare(args) => compare::run(dir, args, out),

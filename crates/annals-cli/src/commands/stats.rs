@@ -136,6 +136,7 @@ pub fn run(dir: &Path, args: StatsArgs, out: &mut Out) -> Result<Done> {
         table.push(keys.map(str::to_owned).chain(cells(&all)));
     }
     table.print(out)?;
+    print_predictions(&rows, &args.by, out)?;
     out.line(footnote(&all, out))?;
     if let Some(lost) = not_placed(&rows) {
         out.line(out.paint(style::WARN, lost))?;
@@ -144,6 +145,45 @@ pub fn run(dir: &Path, args: StatsArgs, out: &mut Out) -> Result<Done> {
         out.line(out.paint(style::DIM, "processing times are not kept by action"))?;
     }
     done(&reader, &all)
+}
+
+/// The errors of predictions, in a table of their own: a row may have several.
+fn print_predictions(rows: &[StatsRow], by: &[By], out: &mut Out) -> Result<()> {
+    if rows.iter().all(|row| row.stats.predictions.is_empty()) {
+        return Ok(());
+    }
+    let figures = [
+        "prediction",
+        ">count",
+        ">bias",
+        ">MAE",
+        ">RMSE",
+        ">p5",
+        ">p50",
+        ">p95",
+        ">invalid",
+    ];
+    let mut table = Rows::new(by.iter().map(|by| name(*by)).chain(figures));
+    for row in rows {
+        for (prediction, errors) in &row.stats.predictions {
+            let keys = by.iter().map(|by| key(row, *by, &out.zone));
+            let figures = [
+                errors.bias,
+                errors.mae,
+                errors.rmse,
+                errors.p5,
+                errors.p50,
+                errors.p95,
+            ];
+            let figures = figures.map(|figure| figure.map_or_else(|| "-".to_owned(), units::real));
+            let counts = [prediction.to_string(), units::count(errors.count)];
+            let cells = counts.into_iter().chain(figures);
+            table.push(keys.chain(cells).chain([units::count(errors.invalid)]));
+        }
+    }
+    out.line("")?;
+    table.print(out)?;
+    out.line(out.paint(style::DIM, "errors are predicted less actual"))
 }
 
 /// One row for each group.

@@ -9,6 +9,7 @@ use annals::{Reader, Registry, Timestamp};
 use serde_json::json;
 
 use super::black_boxes;
+use super::runs::state;
 use crate::entries;
 use crate::failure::{Done, Result};
 use crate::folding::MANY;
@@ -315,19 +316,6 @@ fn print_runs(seen: &Seen, out: &mut Out) -> Result<()> {
             out.line(format!("and {more}"))
         }
         _ => Ok(()),
-    }
-}
-
-fn state(run: &Run, now: Timestamp) -> String {
-    match run.state {
-        RunState::Alive => "alive".to_owned(),
-        RunState::Closed(at) => format!("closed {}", units::ago(at, now)),
-        RunState::Died(Some(at)) => format!("died, found {}", units::ago(at, now)),
-        RunState::Died(None) => "died".to_owned(),
-        RunState::Panicked(Some(at)) => format!("panicked, {}", units::ago(at, now)),
-        RunState::Panicked(None) => "panicked".to_owned(),
-        RunState::Continued(at) => format!("continued {}", units::ago(at, now)),
-        _ => "?".to_owned(),
     }
 }
 

@@ -125,7 +125,7 @@ fn fields(row: &ExportRow, journal: &str) -> Option<[CsvCell; COLUMNS.len()]> {
     set("sequence", plain(row.sequence()));
     set("journal", plain(journal));
     let known = match row {
-        ExportRow::Inference(record, outcomes) => {
+        ExportRow::Inference(record, outcomes, _) => {
             set("kind", plain("inference"));
             set("event_time", plain(record.event_time));
             set("recorded_time", plain(record.recorded_time));
@@ -162,9 +162,19 @@ fn fields(row: &ExportRow, journal: &str) -> Option<[CsvCell; COLUMNS.len()]> {
             set("correlation", maybe(record.correlation.as_deref(), text));
             set("episode", maybe(record.episode, plain));
             set("step", maybe(record.step, plain));
+            if !record.predictions.is_empty() {
+                let predictions = record.predictions.iter();
+                let names: serde_json::Value =
+                    predictions.clone().map(|(name, _)| &**name).collect();
+                set("prediction_names", plain(names));
+                let values: serde_json::Value = predictions
+                    .map(|(_, number)| entries::real(*number))
+                    .collect();
+                set("predictions", plain(values));
+            }
             outcomes.as_ref().map(|judged| &judged.now)
         }
-        ExportRow::Repeat(repeat, recorded, _, outcomes) => {
+        ExportRow::Repeat(repeat, recorded, _, outcomes, _) => {
             set("kind", plain("repeat"));
             set("event_time", plain(repeat.event_time));
             set("recorded_time", plain(recorded));

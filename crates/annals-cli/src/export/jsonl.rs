@@ -7,6 +7,7 @@ use super::file::Finish;
 use super::{ExportRow, Sink};
 use crate::entries;
 use crate::failure::Result;
+use crate::input;
 
 /// Writes JSON lines.
 pub struct Jsonl<W: Finish> {
@@ -43,7 +44,15 @@ impl<W: Finish> Sink for Jsonl<W> {
                 }
                 _ => json.to_string(),
             };
-            self.to.write_all(text.as_bytes())?;
+            match row.input() {
+                None => self.to.write_all(text.as_bytes())?,
+                Some(input) => {
+                    let open = text.strip_suffix('}').unwrap_or(&text);
+                    let input = input::as_text(input);
+                    self.to
+                        .write_all(format!("{open},\"input\":{input}}}").as_bytes())?;
+                }
+            }
             self.to.write_all(b"\n")?;
         }
         Ok(())
@@ -57,7 +66,7 @@ impl<W: Finish> Sink for Jsonl<W> {
 /// Names and values of a row, with their keys.
 fn pairs(row: &ExportRow) -> (&'static str, &[(String, Value)]) {
     match row {
-        ExportRow::Inference(record, _) => ("attributes", &record.attributes),
+        ExportRow::Inference(record, ..) => ("attributes", &record.attributes),
         ExportRow::Event(entry) => match &entry.content {
             Content::SystemEvent(event) => ("fields", &event.fields),
             _ => ("fields", &[]),
@@ -76,7 +85,7 @@ fn in_order(pairs: &[(String, Value)]) -> String {
 
 fn as_json(row: &ExportRow) -> Json {
     let (mut json, sequence, recorded) = match row {
-        ExportRow::Inference(record, judged) => {
+        ExportRow::Inference(record, judged, _) => {
             let now = judged.as_ref().map(|judged| &judged.now);
             let mut json = entries::record(record, now);
             if let Some(judged) = judged {
@@ -85,7 +94,7 @@ fn as_json(row: &ExportRow) -> Json {
             return json;
         }
         ExportRow::Event(entry) => return entries::entry(entry),
-        ExportRow::Repeat(repeat, recorded, sequence, judged) => {
+        ExportRow::Repeat(repeat, recorded, sequence, judged, _) => {
             let mut json = entries::repeat(repeat);
             if let Some(judged) = judged {
                 json["outcome"] = entries::outcome(&judged.now);

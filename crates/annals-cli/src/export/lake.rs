@@ -17,7 +17,7 @@ use annals::JournalId;
 use super::calendar;
 use super::compress::Compression;
 use super::file::{self, FolderChange, remove_leftovers, remove_unpublished, sync_folder};
-use super::{FilePacking, Format};
+use super::{FilePacking, Format, Inputs};
 use crate::escape::sentence;
 use crate::failure::{Failure, Result};
 use crate::filter::{Filter, FilterArgs};
@@ -50,13 +50,13 @@ pub struct Lake {
 }
 
 /// The conditions besides times, in eight hexadecimal digits.
-fn selection(filter: &Filter) -> String {
+fn selection(filter: &Filter, inputs: Inputs) -> String {
     let all = Filter {
         since: None,
         until: None,
         ..filter.clone()
     };
-    if all.is_everything() && all.zone.is_utc() {
+    if all.is_everything() && all.zone.is_utc() && inputs == Inputs::LeftOut {
         return "all".to_owned();
     }
     let FilterArgs {
@@ -80,6 +80,10 @@ fn selection(filter: &Filter) -> String {
     // Only where they are asked for: other folders keep their names.
     if correlation.is_some() || caused_by.is_some() {
         text = format!("{text} {correlation:?} {caused_by:?}");
+    }
+    if inputs == Inputs::Taken {
+        // Other columns: readers expect all files of a folder to have the same.
+        text = format!("{text} inputs");
     }
     if !all.zone.is_utc() {
         // The same rows are of other days.
@@ -111,7 +115,7 @@ impl Lake {
         let lock = lock(&directory)?;
         let journal = journal.to_string();
         let journal = journal.get(..16).unwrap_or(&journal);
-        let selection = selection(filter);
+        let selection = selection(filter, packing.inputs);
         let mut lake = Lake {
             prefix: format!("part-{journal}-{selection}-"),
             ending: format!(
@@ -163,8 +167,8 @@ impl Lake {
                     let lake = sentence(&directory.display().to_string());
                     return Err(Failure::Usage(format!(
                         "{lake} has rows of this journal that other filters chose, or by the days \
-                         of another zone: rows would be there twice; give another folder, or the \
-                         filters and --zone of before"
+                         of another zone, or with other columns: rows would be there twice; give \
+                         another folder, or the filters, --zone and --inputs of before"
                     )));
                 }
             }

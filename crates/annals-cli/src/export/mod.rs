@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use annals::entry::{Gap, OutcomeEntry, RecordedOutcome, Repeat};
+use annals::entry::{Gap, KeptInput, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Cursor, Entry, InferenceId, InferenceRecord, JournalId, Outcomes, Reader, Timestamp};
 use indicatif::ProgressBar;
 
@@ -57,6 +57,14 @@ impl Format {
 pub struct FilePacking {
     pub format: Format,
     pub compression: Compression,
+    pub inputs: Inputs,
+}
+
+/// Whether the kept inputs of decisions are exported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inputs {
+    LeftOut,
+    Taken,
 }
 
 impl FilePacking {
@@ -75,7 +83,7 @@ pub enum Cells {
 }
 
 /// The columns of CSV and Parquet. In JSON lines the ones of outcomes are within `outcome`.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 35] = [
     "kind",
     "id",
     "run",
@@ -109,6 +117,8 @@ const COLUMNS: [&str; 33] = [
     "correlation",
     "episode",
     "step",
+    "prediction_names",
+    "predictions",
 ];
 
 /// Outcomes of one inference.
@@ -135,8 +145,8 @@ impl DecisionOutcomes {
 
 /// One row of an export.
 pub enum ExportRow {
-    Inference(InferenceRecord, Option<DecisionOutcomes>),
-    Repeat(Repeat, Timestamp, u64, Option<DecisionOutcomes>),
+    Inference(InferenceRecord, Option<DecisionOutcomes>, KeptInput),
+    Repeat(Repeat, Timestamp, u64, Option<DecisionOutcomes>, KeptInput),
     /// An outcome by itself: of an inference of an earlier export, or of the history.
     Late(OutcomeEntry, Timestamp, u64),
     Gap(Gap, Timestamp),
@@ -148,7 +158,7 @@ impl ExportRow {
     /// The time that it is filed under.
     fn time(&self) -> Timestamp {
         match self {
-            ExportRow::Inference(record, _) => record.event_time,
+            ExportRow::Inference(record, ..) => record.event_time,
             ExportRow::Repeat(repeat, ..) => repeat.event_time,
             ExportRow::Late(outcome, ..) => outcome.time,
             ExportRow::Gap(_, recorded) => *recorded,
@@ -159,8 +169,8 @@ impl ExportRow {
     /// Its place in the journal.
     fn sequence(&self) -> u64 {
         match self {
-            ExportRow::Inference(record, _) => record.sequence,
-            ExportRow::Repeat(_, _, sequence, _) | ExportRow::Late(_, _, sequence) => *sequence,
+            ExportRow::Inference(record, ..) => record.sequence,
+            ExportRow::Repeat(_, _, sequence, ..) | ExportRow::Late(_, _, sequence) => *sequence,
             ExportRow::Gap(gap, _) => gap.sequence,
             ExportRow::Event(entry) => entry.sequence,
         }
@@ -169,11 +179,20 @@ impl ExportRow {
     /// The inference that it is about.
     fn id(&self) -> Option<InferenceId> {
         match self {
-            ExportRow::Inference(record, _) => Some(record.id),
+            ExportRow::Inference(record, ..) => Some(record.id),
             ExportRow::Repeat(repeat, ..) => Some(repeat.id),
             ExportRow::Late(outcome, ..) => Some(outcome.of),
             ExportRow::Gap(..) | ExportRow::Event(_) => None,
         }
+    }
+
+    /// Its input, if that was to be kept and is exported.
+    fn input(&self) -> Option<&KeptInput> {
+        let input = match self {
+            ExportRow::Inference(.., input) | ExportRow::Repeat(.., input) => input,
+            _ => return None,
+        };
+        Some(input).filter(|input| **input != KeptInput::NotKept)
     }
 }
 
@@ -186,7 +205,7 @@ pub trait Sink {
     /// `until`.
     fn finish(self: Box<Self>, until: u64) -> Result<()>;
 
-    /// Rows that are held back until there are more.
+    /// Rows that are held back until there are more; one more for each KiB of their inputs.
     fn held(&self) -> usize {
         0
     }
@@ -211,6 +230,7 @@ pub struct Part<'a> {
     /// The most rows.
     pub limit: Option<u64>,
     pub history: History,
+    pub inputs: Inputs,
 }
 
 /// Whether every outcome is a row of its own.
@@ -265,7 +285,7 @@ fn to_file(packing: FilePacking, file: Unfinished, journal: JournalId) -> Result
     let compression = packing.compression;
     let format = match packing.format {
         Format::Parquet => {
-            return Ok(Box::new(parquet::Parquet::new(file, journal, compression)?));
+            return Ok(Box::new(parquet::Parquet::new(file, journal, packing)?));
         }
         lines => lines,
     };
@@ -336,7 +356,7 @@ fn pass(
                 match row {
                     ExportRow::Late(..) => sum.late += 1,
                     ExportRow::Gap(..) | ExportRow::Event(_) => {}
-                    ExportRow::Inference(_, judged) | ExportRow::Repeat(_, _, _, judged) => {
+                    ExportRow::Inference(_, judged, _) | ExportRow::Repeat(_, _, _, judged, _) => {
                         sum.rows += 1;
                         if let Some(judged) = judged.as_ref().filter(|_| is_short) {
                             sum.left_out.outcomes += judged.replaced();

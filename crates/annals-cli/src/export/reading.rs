@@ -4,14 +4,21 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use annals::{Content, Cursor, Entry, InferenceId, InferenceRecord, Outcomes, Reader, Timestamp};
+use annals::entry::KeptInput;
+use annals::read::FollowWithInputs;
+use annals::{
+    Content, Cursor, Entry, Follow, InferenceId, InferenceRecord, Outcomes, Reader, Timestamp,
+};
 
-use super::{DecisionOutcomes, ExportRow, History, Part};
+use super::{DecisionOutcomes, ExportRow, History, Inputs, Part};
 use crate::failure::Result;
 use crate::filter::Filter;
+use crate::input;
 
 /// Entries that are made rows at once.
 const BATCH: usize = 8_192;
+/// Bytes of inputs after which there are no more of them.
+const BATCH_BYTES: usize = 16 << 20;
 /// Ids that are remembered: some megabytes.
 const RECENT: usize = 1 << 17;
 
@@ -31,6 +38,7 @@ pub struct ExportReader<'a> {
     from: Cursor,
     until: Cursor,
     history: History,
+    inputs: Inputs,
     /// The days whose rows are wanted; none for all.
     days: Option<Arc<BTreeSet<i64>>>,
     sender: SyncSender<RowBatch>,
@@ -51,6 +59,7 @@ impl<'a> ExportReader<'a> {
             from: part.from,
             until: part.until,
             history: part.history,
+            inputs: part.inputs,
             days,
             sender,
             recent: HashSet::new(),
@@ -59,16 +68,25 @@ impl<'a> ExportReader<'a> {
 
     /// Sends everything, or until the receiver is gone.
     pub fn run(mut self) -> Result<()> {
-        let mut follow = self.reader.follow(self.from)?;
+        let follow = self.reader.follow(self.from)?;
+        let mut follow = match self.inputs {
+            Inputs::LeftOut => Entries::Alone(follow),
+            Inputs::Taken => Entries::WithInputs(follow.with_inputs()),
+        };
         let end = self.until.next_sequence();
         let mut entries = Vec::with_capacity(BATCH);
         loop {
+            let mut bytes = 0;
             for entry in follow.by_ref().take(BATCH) {
-                let entry = entry?;
+                let (entry, input) = entry?;
                 if entry.sequence >= end {
                     break;
                 }
-                entries.push(entry);
+                bytes += input::bytes(&input);
+                entries.push((entry, input));
+                if bytes >= BATCH_BYTES {
+                    break;
+                }
             }
             if entries.is_empty() {
                 return Ok(());
@@ -85,8 +103,9 @@ impl<'a> ExportReader<'a> {
         }
     }
 
-    fn rows(&mut self, entries: &mut Vec<Entry>) -> Result<Vec<ExportRow>> {
-        let ids: Vec<InferenceId> = entries.iter().filter_map(Entry::id).collect();
+    fn rows(&mut self, entries: &mut Vec<(Entry, KeptInput)>) -> Result<Vec<ExportRow>> {
+        let id = |(entry, _): &(Entry, KeptInput)| entry.id();
+        let ids: Vec<InferenceId> = entries.iter().filter_map(id).collect();
         if self.recent.len() > RECENT {
             self.recent.clear();
         }
@@ -94,15 +113,16 @@ impl<'a> ExportReader<'a> {
         let ids = match &self.days {
             None => ids,
             Some(days) => {
-                entries.retain(|entry| days.contains(&self.filter.zone.day(time_of(entry))));
-                entries.iter().filter_map(Entry::id).collect()
+                let zone = &self.filter.zone;
+                entries.retain(|(entry, _)| days.contains(&zone.day(time_of(entry))));
+                entries.iter().filter_map(id).collect()
             }
         };
         let outcomes = self.reader.outcome_history(&ids, self.until)?;
         let mut outcomes = outcomes.into_iter().map(DecisionOutcomes::new);
         let earlier = self.earlier(entries)?;
         let mut rows = Vec::with_capacity(entries.len());
-        for entry in entries.drain(..) {
+        for (entry, input) in entries.drain(..) {
             let (sequence, recorded) = (entry.sequence, entry.recorded_time);
             let is_event = matches!(
                 entry.content,
@@ -119,14 +139,15 @@ impl<'a> ExportReader<'a> {
                     let known = outcomes.next().flatten();
                     let now = known.as_ref().map(|judged| &judged.now);
                     if self.filter.keeps_all(&record, now) {
-                        rows.push(ExportRow::Inference(record, known));
+                        rows.push(ExportRow::Inference(record, known, input));
                     }
                 }
                 Content::Repeat(repeat) => {
                     let known = outcomes.next().flatten();
                     let now = known.as_ref().map(|judged| &judged.now);
                     if self.filter.keeps_repeat(&repeat, now) {
-                        rows.push(ExportRow::Repeat(repeat, recorded, sequence, known));
+                        let row = ExportRow::Repeat(repeat, recorded, sequence, known, input);
+                        rows.push(row);
                     }
                 }
                 Content::Outcome(outcome) if self.is_late(outcome.of, &earlier) => {
@@ -155,11 +176,13 @@ impl<'a> ExportReader<'a> {
     }
 
     /// The inferences that outcomes among `entries` are about and that may be of earlier exports.
-    fn earlier(&self, entries: &[Entry]) -> Result<HashMap<InferenceId, LookedUp>> {
-        let judged = entries.iter().filter_map(|entry| match &entry.content {
-            Content::Outcome(outcome) if self.may_be_earlier(outcome.of) => Some(outcome.of),
-            _ => None,
-        });
+    fn earlier(&self, entries: &[(Entry, KeptInput)]) -> Result<HashMap<InferenceId, LookedUp>> {
+        let judged = entries
+            .iter()
+            .filter_map(|(entry, _)| match &entry.content {
+                Content::Outcome(outcome) if self.may_be_earlier(outcome.of) => Some(outcome.of),
+                _ => None,
+            });
         let judged: Vec<InferenceId> = judged.collect();
         let known = self.reader.outcomes_of_each(&judged)?;
         let found = self.reader.get_each(&judged)?.into_iter().zip(known);
@@ -191,5 +214,25 @@ fn time_of(entry: &Entry) -> Timestamp {
         Content::Repeat(repeat) => repeat.event_time,
         Content::Outcome(outcome) => outcome.time,
         _ => entry.recorded_time,
+    }
+}
+
+/// Entries in their order, with inputs or without.
+enum Entries {
+    Alone(Follow),
+    WithInputs(FollowWithInputs),
+}
+
+impl Iterator for Entries {
+    type Item = annals::Result<(Entry, KeptInput)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Entries::Alone(follow) => {
+                let entry = follow.next()?;
+                Some(entry.map(|entry| (entry, KeptInput::NotKept)))
+            }
+            Entries::WithInputs(follow) => follow.next(),
+        }
     }
 }

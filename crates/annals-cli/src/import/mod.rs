@@ -31,7 +31,12 @@ impl Doing {
     /// The importer for it.
     pub fn importer(self, dir: &Path) -> Result<Importer> {
         Ok(match self {
-            Doing::Real => Importer::open(dir)?,
+            // What was kept elsewhere is kept here. A journal that is opened then goes by its own
+            // budget.
+            Doing::Real => {
+                let options = Journal::options().input_budget(u64::MAX);
+                Importer::open_with(dir, &options)?
+            }
             Doing::Rehearsal => Importer::rehearse(dir)?,
         })
     }
@@ -83,6 +88,8 @@ pub struct ImportReport {
     pub runs: Vec<u32>,
     pub inferences: u64,
     pub outcomes: u64,
+    /// Kept inputs of inferences.
+    pub inputs: u64,
     pub gaps: u64,
     /// System events and checkpoint events.
     pub events: u64,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::entry::{EpisodeRecord, Gap, OutcomeEntry, Run, RunState};
+use annals::entry::{EpisodeRecord, Gap, OutcomeEntry, Run, RunManifest, RunState};
 use annals::{Content, Entry};
 use annals_virtual_table::Cell;
 use serde_json::Value as Json;
@@ -221,7 +221,27 @@ const RUNS: &[Column<Run>] = &[
     Column::new("source", "TEXT", |row| {
         row.source.as_deref().map_or(Cell::Null, text)
     }),
+    Column::new("program", "TEXT", |row| {
+        of_manifest(row, |manifest| manifest.program.as_deref())
+    }),
+    Column::new("version", "TEXT", |row| {
+        of_manifest(row, |manifest| manifest.version.as_deref())
+    }),
+    Column::new("host", "TEXT", |row| {
+        of_manifest(row, |manifest| manifest.host.as_deref())
+    }),
+    Column::new("manifest", "TEXT", |row| {
+        let manifest = row.manifest.as_ref();
+        let json = manifest.and_then(|manifest| serde_json::to_string(manifest).ok());
+        maybe(json, owned)
+    }),
 ];
+
+/// A text of a run's manifest.
+fn of_manifest(row: &Run, part: fn(&RunManifest) -> Option<&str>) -> Cell<'_> {
+    let part = row.manifest.as_ref().and_then(part);
+    part.map_or(Cell::Null, text)
+}
 
 /// Openings of the journal.
 pub(crate) fn runs(place: Arc<Place>) -> List<Run> {

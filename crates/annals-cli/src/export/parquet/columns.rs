@@ -6,8 +6,9 @@ use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 
-use super::super::ExportRow;
+use super::super::{COLUMNS, ExportRow, Inputs};
 use super::column::{ListColumn, Optional};
+use super::inputs::InputColumns;
 use super::names::{Names, text};
 use crate::entries;
 
@@ -50,6 +51,10 @@ pub struct ParquetColumns {
     correlation: Optional<ByteArray>,
     episode: Optional<ByteArray>,
     step: Optional<i64>,
+    /// `None` if they are left out.
+    inputs: Option<InputColumns>,
+    prediction_names: ListColumn<ByteArray>,
+    predictions: ListColumn<f64>,
     /// The journal of all rows.
     same_journal: ByteArray,
 }
@@ -60,8 +65,9 @@ fn signed(number: u64) -> i64 {
 
 impl ParquetColumns {
     /// No rows, of this journal.
-    pub fn new(journal: annals::JournalId) -> Self {
+    pub fn new(journal: annals::JournalId, inputs: Inputs) -> Self {
         ParquetColumns {
+            inputs: (inputs == Inputs::Taken).then(InputColumns::default),
             same_journal: text(&journal.to_string()),
             ..ParquetColumns::default()
         }
@@ -78,7 +84,7 @@ impl ParquetColumns {
             time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
         };
         match row {
-            ExportRow::Inference(record, outcomes) => {
+            ExportRow::Inference(record, outcomes, _) => {
                 self.key(
                     kind("inference"),
                     record.id,
@@ -115,9 +121,14 @@ impl ParquetColumns {
                 self.episode
                     .push(record.episode.map(|id| text(&id.to_string())));
                 self.step.push(record.step.map(|step| step as i64));
+                let predictions = record.predictions.iter();
+                let names = predictions.clone().map(|(name, _)| self.names.get(name));
+                self.prediction_names.push(names);
+                self.predictions
+                    .push(predictions.map(|(_, number)| *number));
                 self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
             }
-            ExportRow::Repeat(repeat, recorded, sequence, outcomes) => {
+            ExportRow::Repeat(repeat, recorded, sequence, outcomes, _) => {
                 self.key(kind("repeat"), repeat.id, *sequence, *recorded);
                 self.event_time.push(Some(repeat.event_time.as_micros()));
                 self.model.push(Some(self.names.get(&repeat.model)));
@@ -156,8 +167,16 @@ impl ParquetColumns {
                 self.outcome_time.push(Some(outcome.time.as_micros()));
                 self.outcome_times.push(None);
             }
-            ExportRow::Gap(..) | ExportRow::Event(_) => {}
+            ExportRow::Gap(..) | ExportRow::Event(_) => return,
         }
+        if let Some(inputs) = &mut self.inputs {
+            inputs.push(row.input(), &mut self.names);
+        }
+    }
+
+    /// Bytes of the rows' inputs.
+    pub fn input_bytes(&self) -> usize {
+        self.inputs.as_ref().map_or(0, |inputs| inputs.held_bytes)
     }
 
     fn key(
@@ -221,6 +240,8 @@ impl ParquetColumns {
             column.push(None);
         }
         self.step.push(None);
+        self.prediction_names.push(std::iter::empty());
+        self.predictions.push(std::iter::empty());
     }
 
     fn push_outcomes(&mut self, known: Option<&annals::Outcomes>) {
@@ -255,6 +276,9 @@ impl ParquetColumns {
     /// Writes the column with this number of the schema.
     pub fn write(&self, index: usize, to: &mut ColumnWriter<'_>) -> parquet::errors::Result<usize> {
         use ColumnWriter as W;
+        if let (Some(index), Some(inputs)) = (index.checked_sub(COLUMNS.len()), &self.inputs) {
+            return inputs.write(index, to);
+        }
         match (index, to) {
             (0, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.kind, None, None),
             (1, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.id, None, None),
@@ -265,6 +289,14 @@ impl ParquetColumns {
             (6, W::Int64ColumnWriter(to)) => to.write_batch(&self.recorded_time, None, None),
             (12, W::ByteArrayColumnWriter(to)) => {
                 let list = &self.labels;
+                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+            }
+            (33, W::ByteArrayColumnWriter(to)) => {
+                let list = &self.prediction_names;
+                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+            }
+            (34, W::DoubleColumnWriter(to)) => {
+                let list = &self.predictions;
                 to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
             }
             (13, W::FloatColumnWriter(to)) => {
@@ -366,6 +398,9 @@ impl ParquetColumns {
         self.propensity.clear();
         self.action_vector.clear();
         self.step.clear();
+        self.inputs.iter_mut().for_each(InputColumns::clear);
+        self.prediction_names.clear();
+        self.predictions.clear();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod column;
 mod columns;
+mod inputs;
 mod names;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::file::{Finish, Unfinished};
-use super::{Compression, ExportRow, Sink};
+use super::{Compression, ExportRow, FilePacking, Inputs, Sink};
 use crate::failure::{Failure, Result};
 use columns::ParquetColumns;
 
@@ -55,12 +56,18 @@ message annals {
   OPTIONAL BYTE_ARRAY correlation (STRING);
   OPTIONAL BYTE_ARRAY episode (STRING);
   OPTIONAL INT64 step (INTEGER(64, false));
+  REQUIRED GROUP prediction_names (LIST) {
+    REPEATED GROUP list { REQUIRED BYTE_ARRAY element (STRING); }
+  }
+  REQUIRED GROUP predictions (LIST) { REPEATED GROUP list { REQUIRED DOUBLE element; } }
 }";
 
 /// Rows that are held until they are written together.
 const GROUP: usize = 65_536;
+/// The same, bytes of their inputs.
+const GROUP_BYTES: usize = 64 << 20;
 /// Columns of values that hardly repeat: a dictionary would only cost time.
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 12] = [
     "id",
     "number",
     "sequence",
@@ -72,10 +79,11 @@ const PLAIN: [&str; 11] = [
     "processing_ns",
     "action_vector.list.element",
     "step",
+    "predictions.list.element",
 ];
 /// Columns of text: least and greatest would be compared with every value, and say less than the
 /// dictionaries do.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 17] = [
     "kind",
     "id",
     "model",
@@ -92,6 +100,7 @@ const TEXTS: [&str; 16] = [
     "caused_by",
     "correlation",
     "episode",
+    "prediction_names.list.element",
 ];
 
 /// Writes one file.
@@ -108,18 +117,29 @@ fn path(name: &str) -> ColumnPath {
     ColumnPath::new(name.split('.').map(str::to_owned).collect())
 }
 
+/// The schema of a file.
+fn schema(inputs: Inputs) -> String {
+    match inputs {
+        Inputs::LeftOut => SCHEMA.to_owned(),
+        Inputs::Taken => {
+            let open = SCHEMA.strip_suffix('}').unwrap_or(SCHEMA);
+            format!("{open}{}\n}}", inputs::SCHEMA)
+        }
+    }
+}
+
 impl Parquet {
-    pub fn new(file: Unfinished, journal: JournalId, compression: Compression) -> Result<Self> {
-        let codec = match compression {
+    pub fn new(file: Unfinished, journal: JournalId, packing: FilePacking) -> Result<Self> {
+        let codec = match packing.compression {
             Compression::Zstd(level) => Codec::ZSTD(ZstdLevel::try_new(level).map_err(failed)?),
             Compression::None => Codec::UNCOMPRESSED,
             Compression::Snappy | Compression::Gzip(_) => Codec::SNAPPY,
         };
-        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
+        let schema = Arc::new(parse_message_type(&schema(packing.inputs)).map_err(failed)?);
         let mut properties = WriterProperties::builder()
             .set_compression(codec)
             .set_created_by(concat!("annals ", env!("CARGO_PKG_VERSION")).to_owned());
-        for name in PLAIN {
+        for name in PLAIN.into_iter().chain(inputs::PLAIN) {
             properties = properties.set_column_dictionary_enabled(path(name), false);
         }
         for name in TEXTS {
@@ -130,7 +150,7 @@ impl Parquet {
         let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
         Ok(Parquet {
             writer,
-            columns: ParquetColumns::new(journal),
+            columns: ParquetColumns::new(journal, packing.inputs),
         })
     }
 
@@ -155,7 +175,7 @@ impl Sink for Parquet {
     fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
         for row in &rows {
             self.columns.push(row);
-            if self.columns.len() >= GROUP {
+            if self.columns.len() >= GROUP || self.columns.input_bytes() >= GROUP_BYTES {
                 self.write_group()?;
             }
         }
@@ -163,7 +183,7 @@ impl Sink for Parquet {
     }
 
     fn held(&self) -> usize {
-        self.columns.len()
+        self.columns.len() + (self.columns.input_bytes() >> 10)
     }
 
     fn write_out(&mut self) -> Result<()> {
@@ -190,5 +210,7 @@ mod tests {
             .map(|field| field.name())
             .collect();
         assert_eq!(names, super::super::COLUMNS);
+        let with_inputs = parse_message_type(&super::schema(Inputs::Taken)).unwrap();
+        assert_eq!(with_inputs.get_fields().len(), names.len() + 5);
     }
 }

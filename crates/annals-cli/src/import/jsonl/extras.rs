@@ -12,6 +12,8 @@ pub struct Extras<'l> {
     pub cause: Option<InferenceId>,
     pub correlation: Option<&'l str>,
     pub step: Option<(EpisodeId, u64)>,
+    /// Sorted by name.
+    pub predictions: Vec<(&'l str, f64)>,
 }
 
 impl Extras<'_> {
@@ -23,6 +25,11 @@ impl Extras<'_> {
             cause: record.caused_by,
             correlation: record.correlation.as_deref(),
             step: record.episode.zip(record.step),
+            predictions: record
+                .predictions
+                .iter()
+                .map(|(name, number)| (&**name, *number))
+                .collect(),
         }
     }
 
@@ -40,7 +47,9 @@ impl Extras<'_> {
         if let Some((episode, step)) = self.step {
             inference = inference.episode(episode, step);
         }
-        inference.action_vector(&self.vector)
+        inference
+            .action_vector(&self.vector)
+            .predictions(&self.predictions)
     }
 
     /// One number for equal ones. All NaN are the same.
@@ -53,6 +62,15 @@ impl Extras<'_> {
         let propensity = self.propensity.map(bits);
         let step = self.step.map(|(episode, step)| (episode.to_u64(), step));
         let cause = self.cause.map(InferenceId::to_u64);
-        hash(&(propensity, vector, cause, self.correlation, step))
+        let bits = |number: f64| match number.is_nan() {
+            true => f64::NAN.to_bits(),
+            false => number.to_bits(),
+        };
+        let predictions = self.predictions.iter();
+        let predictions: Vec<_> = predictions
+            .map(|(name, value)| (*name, bits(*value)))
+            .collect();
+        let linked = (cause, self.correlation, step);
+        hash(&(propensity, vector, linked, predictions))
     }
 }

@@ -1,7 +1,7 @@
 //! Fields of a line, as they are written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use annals::Value;
@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use super::super::json;
 use super::super::times::GivenTime;
+use crate::input::JsonInput;
 
 /// A line; what it does not know, it leaves aside.
 #[derive(Deserialize)]
@@ -46,6 +47,9 @@ pub struct Line<'a> {
     pub correlation: Option<Cow<'a, str>>,
     pub episode: Option<Cow<'a, str>>,
     pub step: Option<u64>,
+    pub input: Option<JsonInput>,
+    #[serde(default)]
+    pub predictions: BTreeMap<String, Option<JsonNumber>>,
     pub outcome: Option<LineOutcomes>,
     /// Every outcome that there was, oldest first.
     pub outcomes: Option<Vec<RecordedOutcome>>,
@@ -106,7 +110,7 @@ impl JsonPairs {
 }
 
 /// The fields of [`Line`] and of [`LineOutcomes`], sorted.
-const FIELDS: [&str; 41] = [
+const FIELDS: [&str; 43] = [
     "action",
     "action_vector",
     "after",
@@ -125,6 +129,7 @@ const FIELDS: [&str; 41] = [
     "feature_hash",
     "fields",
     "id",
+    "input",
     "journal",
     "kind",
     "labels",
@@ -135,6 +140,7 @@ const FIELDS: [&str; 41] = [
     "number",
     "outcome",
     "outcomes",
+    "predictions",
     "probabilities",
     "processing_ns",
     "propensity",

@@ -14,12 +14,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals::entry::{EpisodeId, GapReason};
+use annals::entry::{EpisodeId, GapReason, KeptInput};
 use annals::import::{Answer, Importer, PastOutcome};
 use annals::{Inference, InferenceId, Outcome, Reader, RunId, Timestamp, Value};
 use jiff::tz::TimeZone;
 
-use super::content::{FieldChange, InferenceContent, Parts, of_record};
+use super::content::{FieldChange, InferenceContent, Parts, hash, of_record};
 use super::times::{self, Doubts, GivenTime};
 use super::{ImportReport, RowIdentity, python};
 use crate::failure::{Failure, Result};
@@ -135,6 +135,39 @@ pub fn import(
     Ok(())
 }
 
+/// The input of a line. One that cannot be read is given up.
+fn kept_input(line: &Line<'_>, lost: &mut Vec<Lost>) -> KeptInput {
+    let Some(input) = &line.input else {
+        let is_lost = lost.iter().any(|lost| lost.field == "input");
+        return if is_lost {
+            KeptInput::GivenUp
+        } else {
+            KeptInput::NotKept
+        };
+    };
+    input.read().unwrap_or_else(|why| {
+        lost.push(Lost::new("input", "an input that cannot be read", why));
+        KeptInput::GivenUp
+    })
+}
+
+/// One number for equal inputs.
+fn hash_of(input: &KeptInput) -> u64 {
+    hash(&crate::input::as_text(input))
+}
+
+/// How the input of a line differs from that of its entry. One that the budget has removed here
+/// does not.
+fn input_change(line: u64, entry: &KeptInput) -> Option<(&'static str, FieldChange)> {
+    let change = match entry {
+        KeptInput::Removed => return None,
+        KeptInput::NotKept => FieldChange::Completed,
+        kept if hash_of(kept) == line => return None,
+        _ => FieldChange::Other,
+    };
+    Some(("input", change))
+}
+
 fn place(line: u64) -> String {
     format!("line {line}")
 }
@@ -167,6 +200,8 @@ struct KnownLine {
     content: InferenceContent,
     /// A hash of its extras.
     extras: u64,
+    /// A hash of its input, if it has one.
+    input: Option<u64>,
     /// Its event time, if it bears one.
     time: Option<times::ReadTime>,
 }
@@ -383,6 +418,9 @@ impl JsonlImport {
                     FieldChange::Other,
                 ));
             }
+            if let Some(input) = line.input {
+                changes.extend(input_change(input, &reader.input(line.id)?));
+            }
             if let Some(read) = line
                 .time
                 .filter(|read| read.time.as_micros() != before.time)
@@ -494,9 +532,12 @@ impl JsonlImport {
         };
         let turned = line.outcome.as_ref();
         let judged = turned.map_or_else(Vec::new, |turned| self.judged(turned, lost));
-        let is_new = self.importer.add(id, &inference, answer)?;
+        let input = kept_input(line, lost);
+        let added = self.importer.add_with_input(id, &inference, answer, &input);
+        let is_new = added?;
         if is_new {
             report.inferences += 1;
+            report.inputs += u64::from(matches!(input, KeptInput::Kept(_)));
             if time.is_none() {
                 let stands = match line.recorded_time {
                     Some(_) => "none is there; recorded_time stands for it",
@@ -527,6 +568,7 @@ impl JsonlImport {
                     id,
                     content: parts.content(at, attributes),
                     extras: extras.hash(),
+                    input: (input != KeptInput::NotKept).then(|| hash_of(&input)),
                     time,
                 });
             }
@@ -591,12 +633,24 @@ impl JsonlImport {
                 "it is of no episode",
             ));
         }
+        let mut predictions = Vec::new();
+        for (name, number) in &line.predictions {
+            match JsonNumber::optional(number.as_ref()) {
+                Ok(Some(number)) => predictions.push((name.as_str(), number)),
+                Ok(None) => {}
+                Err(why) => {
+                    let field = format!("predictions.{name}");
+                    lost.push(Lost::new(field, "no number", why));
+                }
+            }
+        }
         Ok(Extras {
             propensity: propensity.map(real32),
             vector,
             cause,
             correlation: line.correlation.as_deref(),
             step: episode.map(|episode| (episode, line.step.unwrap_or(0))),
+            predictions,
         })
     }
 

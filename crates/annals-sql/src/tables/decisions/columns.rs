@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use super::Decision;
 use crate::cells::{
-    Column, Role, json_short, json_value, maybe, micros, milliseconds, object, owned, short, shown,
-    text, time, whole,
+    Column, Role, json_real, json_short, json_value, maybe, micros, milliseconds, object, owned,
+    short, shown, text, time, whole,
 };
 
 pub(super) const OURS: &[Column<Decision>] = &[
@@ -46,6 +46,7 @@ pub(super) const OURS: &[Column<Decision>] = &[
     Column::new("correlation", "TEXT", correlation),
     Column::new("episode", "TEXT", |row| maybe(row.record.episode, shown)),
     Column::new("step", "INTEGER", |row| maybe(row.record.step, whole)),
+    Column::new("predictions", "TEXT", predictions),
     Column::new("reward", "REAL", reward).with(Role::Outcome),
     Column::new("correct", "INTEGER", correct).with(Role::Outcome),
     Column::new("label", "TEXT", label).with(Role::Outcome),
@@ -134,6 +135,11 @@ fn action_vector(row: &Decision) -> Cell<'_> {
             owned(Json::from(numbers).to_string())
         }
     }
+}
+
+fn predictions(row: &Decision) -> Cell<'_> {
+    let predictions = row.record.predictions.iter();
+    object(predictions.map(|(name, number)| (&**name, json_real(*number))))
 }
 
 fn correlation(row: &Decision) -> Cell<'_> {
