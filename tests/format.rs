@@ -53,6 +53,8 @@ struct ValueColumnHead {
 }
 
 type Attributes = Vec<(String, Value)>;
+/// Name, and number among the inputs.
+type Blobs = Vec<(String, Option<u64>)>;
 
 #[derive(SchemaRead, Debug, PartialEq)]
 enum Value {
@@ -132,7 +134,7 @@ struct Parts {
     /// Position, recorded time, inference of an outcome, when it turned out, bytes.
     note_columns: Vec<Vec<i64>>,
     notes: Vec<Note>,
-    attributes: Vec<(u32, Attributes)>,
+    attributes: Vec<(u32, Attributes, Blobs)>,
 }
 
 /// Columns that the lists' lengths depend on.
@@ -178,7 +180,7 @@ fn block(rest: &mut &[u8]) -> Option<(Header, Parts)> {
     let note_columns = self::columns_of(rest, &header.notes.columns, header.count - header.events)?;
     let notes = (header.events..header.count).map(|_| take!(rest, Note).ok());
     let notes = notes.collect::<Option<_>>()?;
-    let attributes = (0..header.attributed).map(|_| take!(rest, (u32, Attributes)).ok());
+    let attributes = (0..header.attributed).map(|_| take!(rest, (u32, Attributes, Blobs)).ok());
     let attributes = attributes.collect::<Option<_>>()?;
     let parts = Parts {
         columns,
@@ -257,6 +259,10 @@ fn every_part_of_a_block_is_read() {
         ],
     };
     let attributes = vec![("k".to_owned(), Value::Integer(-1))];
+    let blobs = vec![
+        ("prompt".to_owned(), Some((1 << 40) | 4)),
+        ("answer".to_owned(), None),
+    ];
     let expected = Parts {
         // An inference, its repeat, and a back-dated inference with another id in between.
         columns: vec![
@@ -304,7 +310,7 @@ fn every_part_of_a_block_is_read() {
             vec![11, 29],
         ],
         notes: vec![Note::Gap(gap), Note::Outcome(outcome)],
-        attributes: vec![(2, attributes)],
+        attributes: vec![(2, attributes, blobs)],
     };
     assert_eq!(parts, expected);
 }
@@ -374,7 +380,7 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
         named("integer", Value::Integer(i64::MIN)),
         named("flag", Value::Flag(true)),
     ];
-    assert_eq!(parts.attributes, [(0, attributes)]);
+    assert_eq!(parts.attributes, [(0, attributes, Vec::new())]);
     assert_eq!(parts.confidences, [2.0]);
     assert_eq!(parts.features, [0x0102_0304_0506_0708]);
     assert_eq!(parts.probabilities, [0.25, 0.75]);

@@ -59,6 +59,10 @@ fn features(number: usize, length: usize) -> Vec<f32> {
 fn child() {
     let Some((role, dir)) = role() else { return };
     let journal = options().commit_interval(Duration::from_secs(3_600));
+    let journal = match role.as_str() {
+        "die with a spool" => journal.black_box(BlackBox::Spool),
+        _ => journal,
+    };
     let journal = journal.open(&dir).unwrap();
     let recorder = keeping(&journal, KeepInputs::Always);
     let log = |number| {
@@ -72,6 +76,9 @@ fn child() {
         return say("closed");
     }
     (50..100).for_each(log);
+    if role != "die" {
+        journal.sync().wait(BOUND).unwrap();
+    }
     say("ready");
     std::thread::sleep(BOUND);
 }
@@ -428,6 +435,32 @@ fn divergent_decisions_keep_their_inputs_and_others_do_not() {
     assert_eq!((health.inputs.kept, health.divergences), (3, 2));
 }
 
+/// As soon as a run is over, the next opener removes its files that no commit has.
+#[test]
+fn a_change_of_runs_loses_no_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || options().commit_interval(Duration::from_secs(3_600));
+    let journal = options().black_box(BlackBox::Off).ids_per_run(100);
+    let journal = journal.open(dir.path()).unwrap();
+    let recorder = keeping(&journal, KeepInputs::Always);
+    let run = journal.health().run;
+    let mut ids = Vec::new();
+    // More than a frame, so that there is a file; and then few bytes, so that all have room.
+    let input = |number| features(number, if number < 150 { 1_000 } else { 1 });
+    while journal.health().run == run {
+        let input = input(ids.len());
+        ids.extend(recorder.log(recorder.start(), 0, &[1.0], &input));
+        std::thread::yield_now();
+    }
+    let other = options().open(dir.path()).unwrap();
+    flush(&journal);
+    let reader = other.reader().unwrap();
+    for (number, id) in ids.into_iter().enumerate() {
+        let found = kept(&reader, id);
+        assert_eq!(bits(found.features().unwrap()), bits(&input(number)));
+    }
+}
+
 #[test]
 fn look_ups_in_many_files_in_turn_find_all() {
     let dir = tempfile::tempdir().unwrap();
@@ -439,11 +472,34 @@ fn look_ups_in_many_files_in_turn_find_all() {
     }
     let reader = Reader::open(dir.path()).unwrap();
     for stride in [1, 300, 299] {
-        for place in 0..ids.len() {
+        for place in (0..ids.len()).step_by(11) {
             let (number, id) = ids[place * stride % ids.len()];
             let input = kept(&reader, id);
             assert_eq!(bits(input.features().unwrap()), bits(&features(number, 64)));
         }
+    }
+}
+
+#[test]
+fn inputs_that_a_dead_process_had_not_committed_are_counted() {
+    for role in ["die", "die with a spool"] {
+        let dir = tempfile::tempdir().unwrap();
+        let child = Child::start(role, dir.path());
+        while child.hear() != "ready" {}
+        drop(child);
+        let journal = options().open(dir.path()).unwrap();
+        let reader = journal.reader().unwrap();
+        let all = reader.inferences().with_inputs();
+        let lost = all.filter(|found| found.as_ref().unwrap().1 == KeptInput::GivenUp);
+        let (lost, health) = (lost.count() as u64, journal.health());
+        assert_eq!(health.inputs.died, lost, "{role}");
+        // Without lanes, what came after the last frame is lost as a whole.
+        if role != "die" || health.black_box == BlackBox::Lanes {
+            assert_eq!(lost, 50, "{role}");
+        }
+        journal.close().unwrap();
+        let again = options().open(dir.path()).unwrap();
+        assert_eq!(again.health().inputs.died, 0);
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Hot {
     sharing: Sharing,
     cache_bytes: usize,
     locks: Vec<(RunId, RunLock)>,
+    /// Inputs that died with their processes, of decisions that this handle took in.
+    lost_inputs: u64,
 }
 
 /// The part that takes batches into the hot file, from any thread: one transaction at a time.
@@ -106,6 +108,7 @@ impl Hot {
             path,
             cache_bytes: options.cache_bytes,
             locks: Vec::new(),
+            lost_inputs: 0,
         })
     }
 
@@ -182,6 +185,7 @@ impl Hot {
             self.release(before);
         }
         self.locks.extend(lock.map(|lock| (run, lock)));
+        self.lost_inputs = self.lost_inputs.saturating_add(dead.lost_inputs);
         if let Some(directory) = &self.directory {
             // Only now: a crash before the commit must still find the files.
             for run in dead.runs {
@@ -193,6 +197,11 @@ impl Hot {
             strays.remove();
         }
         Ok((run, row))
+    }
+
+    /// Inputs that no process has committed, of decisions that this handle took in from dead runs.
+    pub(crate) fn lost_inputs(&self) -> u64 {
+        self.lost_inputs
     }
 
     /// Continues the run under which `source` is taken in, or begins it.
@@ -424,6 +433,7 @@ struct DeadRuns {
     journal: JournalId,
     runs: Vec<RunId>,
     lanes: Vec<RunId>,
+    lost_inputs: u64,
 }
 
 fn close_dead_runs(
@@ -437,6 +447,7 @@ fn close_dead_runs(
         journal: meta::identity_to_write(transaction, path)?.journal(),
         runs: Vec::new(),
         lanes: Vec::new(),
+        lost_inputs: 0,
     };
     let Some(directory) = directory else {
         return Ok(dead);
@@ -463,6 +474,7 @@ fn close_dead_runs(
         if row.source.is_none() {
             let mut run = DeadRun::take_in(transaction, path, directory, run, &mut row)?;
             lost = lanes.take_in(&mut run)?;
+            dead.lost_inputs = dead.lost_inputs.saturating_add(run.lost_inputs);
         }
         row.dropped = row.dropped.saturating_add(lost.unwrap_or(0));
         let gap = GapRow {

@@ -14,8 +14,9 @@ use super::format::CHECKSUM_BYTES;
 use super::format::block::{Block, BlockEncoder};
 use super::format::codec::MOST;
 use super::format::merge::merge;
-use super::format::row::NameId;
+use super::format::row::{InputRef, NameId};
 use super::format::spooled::SpooledBlock;
+use super::inputs::rows::{self, InputFile};
 use super::kv::{Table, WriteTransaction};
 use super::runs::{self, RunDelta, RunEnd, RunRow};
 use super::spool::{Covered, Frame, Frames, SpoolOwner, parity};
@@ -48,6 +49,8 @@ pub(crate) struct DeadRun<'a, 'b> {
     pub(crate) row: &'a mut RunRow,
     /// The newest commit or frame that is stored.
     pub(crate) covered: Covered,
+    /// Inputs of decisions that were taken in, and that no commit has.
+    pub(crate) lost_inputs: u64,
 }
 
 impl<'a, 'b> DeadRun<'a, 'b> {
@@ -63,7 +66,7 @@ impl<'a, 'b> DeadRun<'a, 'b> {
         row: &'a mut RunRow,
     ) -> Result<Self> {
         let journal = meta::identity_to_write(transaction, path)?.journal();
-        let covered = replay(transaction, path, directory, (journal, run), row)?;
+        let (covered, lost_inputs) = replay(transaction, path, directory, (journal, run), row)?;
         Ok(DeadRun {
             transaction,
             path,
@@ -71,6 +74,7 @@ impl<'a, 'b> DeadRun<'a, 'b> {
             run,
             row,
             covered,
+            lost_inputs,
         })
     }
 
@@ -107,7 +111,8 @@ impl<'a, 'b> DeadRun<'a, 'b> {
 
 /// Stores what the last commit of `run` does not cover, and counts it in `row`. A spool that was
 /// torn, or made by another program, gives what can be checked of it, and no error; so does one
-/// that cannot be read. The gap behind the last id stands for the rest.
+/// that cannot be read. The gap behind the last id stands for the rest. Also returns the number of
+/// inputs of the decisions that no commit has.
 ///
 /// # Errors
 /// The transaction failed.
@@ -117,7 +122,7 @@ fn replay(
     directory: &Directory,
     (journal, run): (JournalId, RunId),
     row: &mut RunRow,
-) -> Result<Covered> {
+) -> Result<(Covered, u64)> {
     let journal = journal.0;
     let committed = row.batch;
     let mut covered = Covered::Commit { batch: committed };
@@ -128,6 +133,8 @@ fn replay(
         names: AHashSet::new(),
         encoder: BlockEncoder::default(),
         pending: Vec::new(),
+        committed: None,
+        lost_inputs: 0,
     };
     let mut before = None;
     for more in 1..=2 {
@@ -171,8 +178,9 @@ fn replay(
         }
         before = Some(frames.count());
     }
+    let lost_inputs = replay.lost_inputs;
     replay.finish(row)?;
-    Ok(covered)
+    Ok((covered, lost_inputs))
 }
 
 struct Replay<'a, 'b> {
@@ -184,6 +192,9 @@ struct Replay<'a, 'b> {
     encoder: BlockEncoder,
     /// The newest frame's gaps for losses that no block has.
     pending: Vec<Vec<u8>>,
+    /// The files of inputs, once they are asked for.
+    committed: Option<Vec<InputFile>>,
+    lost_inputs: u64,
 }
 
 impl Replay<'_, '_> {
@@ -207,10 +218,31 @@ impl Replay<'_, '_> {
         let pending = checked.split_off(blocks.min(checked.len()));
         let pending = pending.into_iter().map(|(payload, _)| payload.to_owned());
         self.pending = pending.collect();
-        for (payload, block) in checked {
+        for (payload, mut block) in checked {
+            for input in std::mem::take(&mut block.inputs) {
+                let is_lost = self.is_lost(input)?;
+                self.lost_inputs = self.lost_inputs.saturating_add(is_lost.into());
+            }
             self.push(payload, block, row)?;
         }
         Ok(true)
+    }
+
+    /// Whether no commit has an input that was to be kept. One that repeats may be an earlier
+    /// commit's.
+    fn is_lost(&mut self, input: InputRef) -> Result<bool> {
+        let InputRef::Kept { number, .. } = input else {
+            return Ok(true);
+        };
+        let files = match self.committed.take() {
+            Some(files) => files,
+            None => rows::list_to_write(self.transaction, self.path)?,
+        };
+        let behind = files.partition_point(|(first, _)| *first <= number);
+        let file = behind.checked_sub(1).and_then(|place| files.get(place));
+        let is_lost = file.is_none_or(|(_, row)| row.next <= number);
+        self.committed = Some(files);
+        Ok(is_lost)
     }
 
     /// The losses that came last, and the rest of the blocks.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::blob::Blob;
 use super::clock::Clock;
 use super::episode::EpisodeId;
 use super::extras::Extras;
@@ -126,6 +127,7 @@ pub struct Inference<'a, A = &'a [(&'a str, Value)]> {
     pub(crate) sampled: bool,
     /// The input, if it is to be kept.
     pub(crate) input: Option<GivenInput<'a>>,
+    pub(crate) blobs: &'a [Blob<'a>],
 }
 
 /// What an [`Inference`] owns: attributes from [`Inference::attribute`] and predictions from
@@ -220,6 +222,7 @@ impl<'a> Inference<'a> {
             extras: Extras::NONE,
             sampled: false,
             input: None,
+            blobs: &[],
         }
     }
 
@@ -357,6 +360,7 @@ impl<'a, A> Inference<'a, A> {
             sampled: self.sampled,
             input: self.input,
             predictions: self.predictions,
+            blobs: self.blobs,
             attributes,
         }
     }
@@ -481,6 +485,41 @@ impl<'a, A> Inference<'a, A> {
             condition,
         });
         self.features_hashed(xxh3_64(bytes))
+    }
+
+    /// Texts or bytes that are kept with the decision, by name: the prompt and the answer of a
+    /// language model. [`Reader::blob`](crate::Reader::blob) gives them again.
+    ///
+    /// A blob has up to 1 MiB. One with more, and one that finds no room, is given up: it is
+    /// counted, and the decision is recorded without it. Equal blobs are stored once.
+    /// [`Options::input_budget`](crate::Options::input_budget) bounds them and kept inputs
+    /// together, and a journal in memory keeps none. A decision has up to 16 of them, with names of
+    /// up to 64 bytes; one with more is refused and counted. Of two of one name, readers find the
+    /// first. A decision with blobs is never stored as a repeat. Imports and exports have their
+    /// names alone.
+    ///
+    /// Compresses and copies in the caller's thread, which takes time by the size: milliseconds for
+    /// a megabyte.
+    ///
+    /// ```
+    /// use annals::record::Blob;
+    /// use annals::{Inference, Journal};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = Journal::open(dir.path().join("data"))?;
+    /// let blobs = [Blob::new("prompt", "is this safe?"), Blob::new("answer", "yes, it is")];
+    /// let id = journal.log(Inference::new("guard", "chat", "allow").blobs(&blobs)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    ///
+    /// let reader = journal.reader()?;
+    /// assert_eq!(reader.get(id)?.expect("it is committed").blobs, ["prompt", "answer"]);
+    /// assert_eq!(reader.blob(id, "answer")?.text().as_deref(), Some("yes, it is"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline]
+    pub fn blobs(mut self, blobs: &'a [Blob<'a>]) -> Self {
+        self.blobs = blobs;
+        self
     }
 
     /// The hash of the model's input, where the input is no `[f32]`.

@@ -13,6 +13,8 @@ pub(crate) enum InputKind {
     F32 = 0,
     F64 = 1,
     Bytes = 2,
+    /// Bytes in compressed form.
+    Deflated = 3,
 }
 
 impl InputKind {
@@ -22,6 +24,7 @@ impl InputKind {
             0 => InputKind::F32,
             1 => InputKind::F64,
             2 => InputKind::Bytes,
+            3 => InputKind::Deflated,
             _ => return None,
         })
     }
@@ -31,12 +34,17 @@ impl InputKind {
         bytes <= MOST_INPUT && bytes.is_multiple_of(self.width())
     }
 
-    pub(crate) fn width(self) -> usize {
+    fn width(self) -> usize {
         match self {
             InputKind::F32 => 4,
             InputKind::F64 => 8,
-            InputKind::Bytes => 1,
+            InputKind::Bytes | InputKind::Deflated => 1,
         }
+    }
+
+    /// How many values so many bytes are.
+    pub(crate) fn values(self, bytes: usize) -> usize {
+        bytes / self.width()
     }
 
     /// The bytes of an input in stored order, which is little-endian.

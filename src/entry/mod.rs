@@ -1,5 +1,6 @@
 //! The public vocabulary: decisions, outcomes, events, ids, times, values and errors.
 
+pub(crate) mod blob;
 pub(crate) mod clock;
 pub(crate) mod episode;
 pub(crate) mod error;
@@ -19,12 +20,14 @@ pub(crate) mod outcome;
 mod parse;
 pub(crate) mod prediction;
 pub(crate) mod record;
+pub(crate) mod redaction;
 pub(crate) mod sequence;
 pub(crate) mod shared_slice;
 pub(crate) mod timestamp;
 pub(crate) mod typed;
 pub(crate) mod value;
 
+pub use blob::KeptBlob;
 pub use episode::{EpisodeEnd, EpisodeId, EpisodeRecord};
 pub use event::CheckpointAction;
 pub use gap::{GapReason, Refusal};

@@ -104,6 +104,9 @@ pub struct InferenceRecord {
     pub step: Option<u64>,
     /// Numeric predictions by name, sorted by it.
     pub predictions: Vec<(Arc<str>, f64)>,
+    /// Names of the blobs that it was given, in that order; see
+    /// [`Reader::blob`](crate::Reader::blob).
+    pub blobs: Vec<String>,
 }
 
 impl InferenceRecord {

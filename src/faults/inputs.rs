@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::disk::{Honesty, Recorder};
 use super::ledger::{options, settled};
@@ -187,4 +188,70 @@ fn a_power_cut_costs_no_input_that_was_flushed() {
             journal.close().unwrap();
         });
     }
+}
+
+/// Stops the first write below it until the test goes on.
+struct Stop {
+    reached: SyncSender<()>,
+    go_on: Mutex<Option<Receiver<()>>>,
+}
+
+impl Failpoint for Stop {
+    fn before(&self, path: &Path, _call: IoCall<'_>) -> io::Result<()> {
+        if path.ends_with("inputs")
+            && let Some(go_on) = self.go_on.lock().unwrap().take()
+        {
+            self.reached.send(()).unwrap();
+            go_on.recv_timeout(HANG).unwrap();
+        }
+        Ok(())
+    }
+}
+
+/// The budget removes files between the snapshot of a backup and their copies.
+#[test]
+fn a_backup_tells_removed_inputs_from_missing_ones() {
+    let directory = scratch();
+    let place = |name: &str| directory.path().join(name);
+    let open = options().input_budget(256 << 10).open(place("data"));
+    let journal = open.unwrap();
+    let mut rounds: Vec<_> = (0..8).map(|number| round(&journal, 2 * number)).collect();
+    let before = journal.health().inputs.removed;
+    let (reached, is_reached) = sync_channel(1);
+    let (go, go_on) = sync_channel(1);
+    let go_on = Mutex::new(Some(go_on));
+    let installed = install(&place("copy"), std::sync::Arc::new(Stop { reached, go_on }));
+    let copied = std::thread::scope(|scope| {
+        let maintenance = journal.maintenance().unwrap();
+        let copied = scope.spawn({
+            let copy = place("copy");
+            move || maintenance.backup(copy).run()
+        });
+        is_reached.recv_timeout(HANG).unwrap();
+        while journal.health().inputs.removed < before + 8 * ROUND as u64 {
+            rounds.push(round(&journal, 2 * rounds.len()));
+        }
+        go.send(()).unwrap();
+        copied.join().unwrap()
+    });
+    drop(installed);
+    assert!(copied.unwrap().incomplete.is_empty());
+    let reader = Reader::open(place("copy")).unwrap();
+    for ids in &rounds[..8] {
+        for id in ids {
+            assert_eq!(reader.input(*id).unwrap(), KeptInput::Removed);
+        }
+    }
+    assert!(
+        Maintenance::open(place("copy"))
+            .unwrap()
+            .verify()
+            .is_whole()
+    );
+    drop(reader);
+    // What the original lacks without a word is missing.
+    std::fs::remove_dir_all(place("data/inputs")).unwrap();
+    let maintenance = journal.maintenance().unwrap();
+    let copied = maintenance.backup(place("other")).run().unwrap();
+    assert!(!copied.incomplete.is_empty());
 }

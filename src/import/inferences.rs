@@ -202,6 +202,7 @@ impl Importer {
             input,
             processing,
             attributes: attributes.collect(),
+            blobs: Vec::new(),
             extras: inference.extras().to_owned(),
             values: self.stored_predictions(inference)?,
         };

@@ -13,6 +13,7 @@ use crate::entry::error::{Error, Result};
 use crate::logs::MirrorThread;
 use crate::maintenance::Maintenance;
 use crate::read::Reader;
+use crate::record::queue::redact::Redactor;
 use crate::registry;
 use crate::registry::Registry;
 use crate::sealing::SealThread;
@@ -192,8 +193,10 @@ impl Journal {
                 queue_full,
                 failed: known.inputs.failed,
                 removed: known.inputs.removed,
-                error: known.input_error,
+                died: known.died_inputs,
+                error: known.input_error.or_else(|| self.queue.inputs.large_blob()),
             },
+            failed_redactions: (self.queue.redactor.as_ref()).map_or(0, Redactor::panics),
             queue_capacity: self.queue.capacity(),
             commits: known.commits,
             last_commit: known.last_commit,

@@ -53,6 +53,9 @@ pub struct Health {
     pub invalid: u64,
     /// Inputs that were to be kept with their decisions.
     pub inputs: InputsHealth,
+    /// Texts, blobs and inputs that were dropped because the hook of
+    /// [`Options::redact`](crate::Options::redact) panicked over them.
+    pub failed_redactions: u64,
     /// Room in the queue, in events.
     pub queue_capacity: usize,
     /// Commits that reached the disk.

@@ -21,6 +21,9 @@ pub struct InputsHealth {
     pub failed: u64,
     /// Removed for [the budget](crate::Options::input_budget) by commits of this handle.
     pub removed: u64,
+    /// Of decisions that this handle took in from processes that had died: these had not committed
+    /// them, or had given them up.
+    pub died: u64,
     /// Why some were last given up, in words.
     pub error: Option<String>,
 }

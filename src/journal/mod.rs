@@ -190,9 +190,11 @@ impl Journal {
             options.clock.clone(),
             lanes,
         );
-        let queue = Arc::new(queue.with_inputs(InputQueue::new(inputs.is_some())));
+        let queue = queue.with_inputs(InputQueue::new(inputs.is_some()));
+        let queue = Arc::new(queue.with_redactor(options.redaction.clone()));
         let status = Arc::new(Status::new(run));
         let mut known = status.lock();
+        known.died_inputs = hot.lost_inputs();
         known.file_bytes = hot.file_bytes();
         known.black_box = match (&spool, queue.lanes()) {
             (None, _) => BlackBox::Off,

@@ -193,6 +193,7 @@ object! {
         episode: EpisodeId,
         step: u64,
         predictions: InOrder<Arc<str>, Real<f64>>,
+        blobs: Vec<String>,
         outcome: Said,
         level: Level,
         component: Arc<str>,
@@ -352,6 +353,8 @@ in_form! {
     Vec<f32> as Vec<Real<f32>>:
         |all: &Self| (!all.is_empty()).then(|| all.iter().copied().map(Real).collect()),
         |all| all.into_iter().map(|Real(given)| given).collect(), Vec::new();
+    Vec<String> as Vec<String>: |all: &Self| (!all.is_empty()).then(|| all.clone()), |all| all,
+        Vec::new();
     Option<u64> as Hash: |hash: &Self| hash.map(Hash), |Hash(hash)| Some(hash), None;
     Option<Duration> as u64: |time: &Self| time.map(nanos),
         |nanos| Some(Duration::from_nanos(nanos)), None;
@@ -398,7 +401,7 @@ both_ways! {
         feature_hash as feature_hash, processing_time as processing_ns, memory as memory_bytes,
         checkpoint as checkpoint, attributes as attributes, divergent as divergent,
         propensity as propensity, action_vector as action_vector, caused_by as caused_by,
-        correlation as correlation, episode as episode, step as step,
+        correlation as correlation, episode as episode, step as step, blobs as blobs,
     } with {
         repeat_of: put_original, take_original;
         probabilities: put_probabilities, take_probabilities;

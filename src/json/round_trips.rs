@@ -187,6 +187,7 @@ impl Dice {
             episode: self.maybe(|dice| EpisodeId(dice.number())),
             step: self.maybe(Dice::spread),
             predictions: self.some(|dice| (dice.text(), dice.real())),
+            blobs: self.some(Dice::string),
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::entry::clock::{Clock, ManualClock};
 use crate::entry::error::{Error, Result};
+use crate::entry::redaction::{Redaction, RedactionHook};
 use logs::Mirror;
 use manifest::Manifest;
 use retention::{KeptItem, RetentionPolicy};
@@ -126,6 +127,7 @@ pub struct Options {
     pub(crate) black_box: BlackBox,
     pub(crate) input_budget: u64,
     pub(crate) manifest: Manifest,
+    pub(crate) redaction: Option<RedactionHook>,
     pub(crate) clock: Clock,
     /// Ids after which a new run is begun; far below what the counter holds.
     pub(crate) ids_per_run: u64,
@@ -155,6 +157,7 @@ impl Default for Options {
             black_box: BlackBox::native(),
             input_budget: 1 << 30,
             manifest: Manifest::new(),
+            redaction: None,
             clock: Clock::system(),
             ids_per_run: 1 << 39,
         }
@@ -543,6 +546,56 @@ impl Options {
     /// ```
     pub fn manifest(mut self, manifest: Manifest) -> Self {
         self.manifest = manifest;
+        self
+    }
+
+    /// Calls `hook` in the thread of each call, before anything of it is queued, for each text that
+    /// the program gives freely. It may replace the text. Nothing of what it replaces is stored:
+    /// not in lanes, not in the journal, not in the text files.
+    ///
+    /// It sees:
+    ///
+    /// * attributes that are text;
+    /// * [blobs](crate::Inference::blobs), and inputs given as bytes;
+    /// * messages and text fields of system events, those of panics and of `tracing` too;
+    /// * details of checkpoint events, and labels of outcomes.
+    ///
+    /// It does not see numbers, flags and inputs given as floats. It does not see names: of models,
+    /// symbols, actions, checkpoints, components and keys. Nor does it see correlations, because a
+    /// changed one would link nothing. Manifests, imports and the registry's metadata do not pass
+    /// it.
+    ///
+    /// The feature hash of an input given as bytes is of the bytes as they were.
+    ///
+    /// A hook that panics costs the text alone: `[dropped: its redaction panicked]` is recorded in
+    /// its place, or the blob or input is given up. [`Health::failed_redactions`] counts it, and
+    /// the panic's message is kept nowhere. Texts of calls that the hook itself makes are dropped
+    /// in the same way. A program whose panics abort is ended.
+    ///
+    /// [`Health::failed_redactions`]: crate::health::Health::failed_redactions
+    ///
+    /// ```
+    /// use annals::{Inference, Journal, Value};
+    ///
+    /// let journal = Journal::options()
+    ///     .redact(|text| {
+    ///         let Some(given) = text.text().filter(|given| given.contains('@')) else { return };
+    ///         let words = given.split(' ').map(|word| match word.contains('@') {
+    ///             true => "***",
+    ///             false => word,
+    ///         });
+    ///         text.replace(words.collect::<Vec<_>>().join(" "));
+    ///     })
+    ///     .in_memory()?;
+    /// let prompt = [("prompt", Value::from("write to ann@example.com today"))];
+    /// let id = journal.log(Inference::new("llm", "chat", "tool").attributes(&prompt)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.attributes[0].1, "write to *** today".into());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn redact(mut self, hook: impl Fn(&mut Redaction<'_>) + Send + Sync + 'static) -> Self {
+        self.redaction = Some(RedactionHook::new(hook));
         self
     }
 

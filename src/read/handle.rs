@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::inputs::LastInputs;
+use super::last_inputs::LastInputs;
 use super::names::ReaderDictionary;
 use crate::engine::source::Source;
 use crate::entry::clock::Clock;

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::last_inputs::LastInputs;
 use super::{Cursor, Follow, Inferences, Query, Reader};
-use crate::engine::format::row::{InputRef, NameId};
-use crate::engine::inputs::read::{FoundInput, InputCache};
+use crate::engine::format::row::{InputRef, NameId, Row};
+use crate::engine::inputs::read::FoundInput;
+use crate::engine::meta::damaged;
+use crate::entry::blob::KeptBlob;
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
-use crate::entry::input::{Input, KeptInput};
+use crate::entry::input::{Input, InputValues, KeptInput};
 use crate::entry::record::{Entry, InferenceRecord};
 
 impl Reader {
@@ -45,6 +48,50 @@ impl Reader {
         self.input_of(input, &mut last)
     }
 
+    /// The blob of this name of the decision with this id, or why there is none. Costs as
+    /// [`input`](Self::input), and decompresses it.
+    ///
+    /// # Errors
+    /// [Errors of reading](crate::Error#errors-of-reading);
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if the file of inputs is damaged there.
+    ///
+    /// ```
+    /// use annals::record::Blob;
+    /// use annals::{Inference, Journal};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = Journal::open(dir.path().join("data"))?;
+    /// let blobs = [Blob::new("prompt", "is this safe?")];
+    /// let id = journal.log(Inference::new("guard", "chat", "allow").blobs(&blobs)).unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let prompt = journal.reader()?.blob(id, "prompt")?;
+    /// assert_eq!(prompt.text().as_deref(), Some("is this safe?"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn blob(&self, id: InferenceId, name: &str) -> Result<KeptBlob> {
+        let found = self.source.find(id)?;
+        let Some(Row::Inference(row)) = found.map(|entry| entry.row) else {
+            return Ok(KeptBlob::NotKept);
+        };
+        let Some((_, number)) = row.blobs.iter().find(|(known, _)| known == name) else {
+            return Ok(KeptBlob::NotKept);
+        };
+        let Some(number) = *number else {
+            return Ok(KeptBlob::GivenUp);
+        };
+        let mut last = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match self.source.input(number, &mut last.inputs)? {
+            FoundInput::GivenUp => KeptBlob::GivenUp,
+            FoundInput::Removed => KeptBlob::Removed,
+            FoundInput::Kept(InputValues::Bytes(bytes)) => KeptBlob::Kept(bytes.to_vec()),
+            FoundInput::Kept(_) => {
+                let path = self.source.path();
+                let why = format!("its input {number} is no blob");
+                return Err(damaged(path, &format!("decision {id}"), &why));
+            }
+        })
+    }
+
     fn input_of(&self, input: InputRef, last: &mut LastInputs) -> Result<KeptInput> {
         let (number, names) = match input {
             InputRef::NotKept => return Ok(KeptInput::NotKept),
@@ -74,13 +121,6 @@ impl Reader {
     }
 }
 
-/// The inputs that were read last, and the names of their values.
-#[derive(Default)]
-pub(super) struct LastInputs {
-    inputs: InputCache,
-    names: Option<(NameId, Arc<[Arc<str>]>)>,
-}
-
 impl Query {
     /// Runs the query, and gives each decision with its kept input, or why there is none.
     ///
@@ -106,36 +146,26 @@ impl Query {
     pub fn with_inputs(self) -> WithInputs {
         WithInputs {
             inferences: self.iter(),
-            reader: self.reader,
             last: LastInputs::default(),
-            is_over: false,
         }
     }
 }
 
 /// Decisions with their inputs; from [`Query::with_inputs`](crate::Query::with_inputs).
 pub struct WithInputs {
-    reader: Reader,
     inferences: Inferences,
     last: LastInputs,
-    is_over: bool,
 }
 
 impl Iterator for WithInputs {
     type Item = Result<(InferenceRecord, KeptInput)>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let next = self.inferences.next_with_input().transpose()?;
-        let item = next.and_then(|(record, input)| {
-            let input = self.reader.input_of(input, &mut self.last)?;
-            Ok((record, input))
-        });
+        let last = &mut self.last;
         // Nothing is read after an error.
-        self.is_over = item.is_err();
-        Some(item)
+        self.inferences
+            .next_with(|reader, input| reader.input_of(input, last))
     }
 }
 

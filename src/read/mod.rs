@@ -7,6 +7,7 @@ pub(crate) mod filter;
 pub(crate) mod follow;
 pub(crate) mod handle;
 pub(crate) mod inputs;
+mod last_inputs;
 pub(crate) mod names;
 pub(crate) mod outcomes;
 pub(crate) mod pages;
@@ -229,7 +230,7 @@ impl Reader {
     /// ```
     pub fn get(&self, id: InferenceId) -> Result<Option<InferenceRecord>> {
         let found = self.source.find(id)?;
-        found.map_or(Ok(None), |entry| self.names.record(&self.source, entry))
+        found.map_or(Ok(None), |entry| self.names.record(&self.source, &entry))
     }
 
     /// The inferences with `ids`, in their order, as [`get`](Self::get) gives them. Many are looked
@@ -257,7 +258,7 @@ impl Reader {
         sorted.dedup();
         let mut found = AHashMap::with_capacity(sorted.len());
         for entry in self.source.find_each(&sorted)? {
-            if let Some(record) = self.names.record(&self.source, entry)? {
+            if let Some(record) = self.names.record(&self.source, &entry)? {
                 found.insert(record.id, record);
             }
         }

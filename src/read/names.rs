@@ -149,12 +149,12 @@ impl ReaderDictionary {
     pub(super) fn record(
         &self,
         source: &Source,
-        entry: StoredEntry,
+        entry: &StoredEntry,
     ) -> Result<Option<InferenceRecord>> {
         match &entry.row {
-            Row::Inference(row) => self.inference(source, &entry, row).map(Some),
+            Row::Inference(row) => self.inference(source, entry, row).map(Some),
             Row::Repeat(row) => {
-                let repeat = self.repeat(source, &entry, row)?;
+                let repeat = self.repeat(source, entry, row)?;
                 // The original may be retired or damaged: the repeat stands without what only it
                 // has.
                 let original = match source.find_readable(repeat.original)? {
@@ -218,6 +218,7 @@ impl ReaderDictionary {
             episode: extras.step.map(|(episode, _)| episode),
             step: extras.step.map(|(_, step)| step),
             predictions: self.predictions(source, row)?,
+            blobs: row.blobs.iter().map(|(name, _)| name.clone()).collect(),
         })
     }
 
@@ -248,7 +249,25 @@ impl ReaderDictionary {
         })
     }
 
+    /// The names of a decision if all are known: under one lock.
+    fn known(&self, ids: NameIds) -> Option<DecisionNames> {
+        let names = read(&self.names);
+        let name = |id| names.get(id).cloned();
+        Some(DecisionNames {
+            model: name(ids.model)?,
+            symbol: name(ids.symbol)?,
+            action: name(ids.action)?,
+            checkpoint: match ids.checkpoint {
+                NameId::NONE => None,
+                id => Some(name(id)?),
+            },
+        })
+    }
+
     fn named(&self, source: &Source, ids: NameIds) -> Result<DecisionNames> {
+        if let Some(known) = self.known(ids) {
+            return Ok(known);
+        }
         Ok(DecisionNames {
             model: self.name(source, ids.model)?,
             symbol: self.name(source, ids.symbol)?,
@@ -302,6 +321,7 @@ fn as_record(
         episode: None,
         step: None,
         predictions: Vec::new(),
+        blobs: Vec::new(),
     }
 }
 

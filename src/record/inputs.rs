@@ -167,6 +167,7 @@ impl Recorder {
                 extras,
                 input: Some(input),
                 values: typed.to_fields(),
+                blobs: &[],
             };
             let texts = Texts::default();
             return queue.send_extended(names, facts, values.into(), None, texts, carried);

@@ -12,8 +12,10 @@ pub(crate) mod status;
 pub(crate) mod steps;
 pub(crate) mod writer;
 
+pub use crate::entry::blob::Blob;
 pub use crate::entry::features::Float;
 pub use crate::entry::inference::{Attributes, OwnedParts};
+pub use crate::entry::redaction::{RedactedPlace, Redaction};
 pub use episode::Episode;
 pub use flush::Flush;
 pub use keep_inputs::KeepInputs;

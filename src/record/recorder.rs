@@ -13,6 +13,7 @@ use super::queue::refusals::{RefusalKind, Why};
 use super::queue::typed::{BoundName, GivenValues};
 use super::steps::Steps;
 use crate::engine::format::name::{NameKind, join_labels};
+use crate::entry::blob::Blob;
 use crate::entry::episode::EpisodeId;
 use crate::entry::error::{Error, Result};
 use crate::entry::extras::Extras;
@@ -408,6 +409,7 @@ impl Recorder {
             steps: None,
             input: None,
             is_kept: false,
+            blobs: &[],
         }
     }
 
@@ -588,10 +590,12 @@ impl Recorder {
         });
         let input = more.and_then(|more| more.input);
         let typed = more.map_or(GivenValues::NONE, |more| more.values);
-        if !plain {
+        let blobs = more.map_or(&[][..], |more| more.blobs);
+        if !plain || !blobs.is_empty() {
             let carried = Carried {
                 extras,
                 input,
+                blobs,
                 values: typed.to_fields(),
             };
             return self.log_written(queue, names, facts, action, prepared, carried);
@@ -681,6 +685,7 @@ struct More<'a> {
     sampled: bool,
     /// The input, if it is to be kept, and the names of its values.
     input: Option<(GivenInput<'a>, LocalName)>,
+    blobs: &'a [Blob<'a>],
 }
 
 /// A decision without extras and inputs. The usual call hands it over in memory, so it is small.
@@ -738,6 +743,7 @@ pub struct Prepared<'a> {
     pub(super) input: Option<GivenInput<'a>>,
     /// Whatever the recorder's own rule says.
     pub(super) is_kept: bool,
+    blobs: &'a [Blob<'a>],
 }
 
 impl<'a> Prepared<'a> {
@@ -759,6 +765,7 @@ impl<'a> Prepared<'a> {
             values,
             sampled: self.sampled,
             input: self.recorder.input_to_keep(&self),
+            blobs: self.blobs,
         };
         let id = self.plain().log_with(&more)?;
         if let Some(steps) = self.steps {
@@ -1054,6 +1061,29 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// Texts or bytes that are kept with the decision, by name; see
+    /// [`Inference::blobs`](crate::Inference::blobs). Compresses and copies.
+    ///
+    /// ```
+    /// use annals::Journal;
+    /// use annals::record::Blob;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let journal = Journal::open(dir.path().join("data"))?;
+    /// let recorder = journal.recorder("guard", "chat").actions(["allow", "refuse"]).build()?;
+    /// let blobs = [Blob::new("prompt", "is this safe?")];
+    /// let id = recorder.inference(0).blobs(&blobs).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let prompt = journal.reader()?.blob(id, "prompt")?.text();
+    /// assert_eq!(prompt.as_deref(), Some("is this safe?"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn blobs(mut self, blobs: &'a [Blob<'a>]) -> Self {
+        self.blobs = blobs;
+        self
+    }
+
     /// Queues the decision. An action index beyond the bound actions is refused and counted.
     ///
     /// ```
@@ -1069,7 +1099,8 @@ impl<'a> Prepared<'a> {
         let is_usual = self.extras.is_none()
             && self.predictions.is_empty()
             && !self.sampled
-            && self.steps.is_none();
+            && self.steps.is_none()
+            && self.blobs.is_empty();
         match is_usual && !self.recorder.wants_input(&self) {
             true => self.plain().log(),
             false => self.log_more(),

@@ -51,6 +51,8 @@ mod dead_lanes {
         while let Some(message) = lanes.next() {
             bytes += message.text_bytes();
             if taking.is_believed(&message, dead)? {
+                let is_lost = message.was_to_keep_input();
+                dead.lost_inputs = dead.lost_inputs.saturating_add(is_lost.into());
                 slice.push(message);
             }
             if slice.len() >= SLICE || bytes >= SLICE_BYTES {

@@ -55,6 +55,8 @@ pub(crate) struct KnownStatus {
     pub(crate) state: State,
     pub(crate) counts: BatchCounts,
     pub(crate) inputs: InputCounts,
+    /// Inputs that dead processes had not committed.
+    pub(crate) died_inputs: u64,
     /// Why inputs were last given up, in words.
     pub(crate) input_error: Option<String>,
     /// Events in the writer's hands.
@@ -101,6 +103,7 @@ impl Status {
                 state: State::Running,
                 counts: BatchCounts::default(),
                 inputs: InputCounts::default(),
+                died_inputs: 0,
                 input_error: None,
                 uncommitted: 0,
                 unknown: 0,

@@ -2,6 +2,7 @@
 //! being written.
 
 mod args;
+mod blob;
 mod checkpoint;
 mod commands;
 mod entries;

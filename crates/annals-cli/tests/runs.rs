@@ -6,6 +6,7 @@ mod common;
 
 use std::time::Duration;
 
+use annals::record::Blob;
 use annals::{Inference, Journal, Manifest};
 use common::{Place, complaint, json, run};
 
@@ -69,4 +70,43 @@ fn sql_has_the_manifest() {
     assert_eq!(known["program"], "agent");
     assert_eq!(known["version"], "1.2.0");
     assert_eq!(known["stage"], "pa\u{202e}per");
+}
+
+#[test]
+fn blobs_are_explained_and_written_out() {
+    let place = Place::new();
+    let long = format!("is this safe?\u{1b}[2J {}", "word ".repeat(100));
+    let large = "x".repeat((1 << 20) + 1);
+    let journal = Journal::open(&place.data).unwrap();
+    let blobs = [
+        Blob::new("prompt", &long),
+        Blob::new("image", &[0xff, 0xd8]),
+        Blob::new("large", &large),
+    ];
+    let decision = Inference::new("llm", "chat", "allow").blobs(&blobs);
+    let id = journal.log(decision).unwrap().to_string();
+    journal.close().unwrap();
+    let text = run(&place.data, &["explain", &id], 0);
+    for said in [
+        "blob prompt    518 bytes: is this safe?\\u{1b}[2J word",
+        "blob image     2 bytes, no text",
+        "blob large     was to be kept, and was given up",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let known = &json(&place.data, &["explain", &id])[0]["blobs"];
+    assert_eq!(known[0]["text"], long);
+    assert_eq!(known[1]["values"], serde_json::json!([0xff, 0xd8]));
+    assert_eq!(known[2]["missing"], "given_up");
+    // Whole, and nothing else.
+    assert_eq!(
+        run(&place.data, &["explain", &id, "--blob", "prompt"], 0),
+        long
+    );
+    let one = &json(&place.data, &["explain", &id, "--blob", "image"])[0];
+    assert_eq!(one["bytes"], 2);
+    let said = complaint(&place.data, &["explain", &id, "--blob", "other"], 2);
+    assert!(said.contains("prompt, image, large"), "{said}");
+    let said = complaint(&place.data, &["explain", &id, "--blob", "large"], 2);
+    assert!(said.contains("given up"), "{said}");
 }

@@ -11,8 +11,8 @@ use super::block_index::BlockIndex;
 use super::column::{Column, ColumnHead};
 use super::notes::{NOTE_COLUMNS, Notes, NotesHead};
 use super::row::{
-    InferenceRow, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes, StoredValue,
-    flag,
+    BlobRow, InferenceRow, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes,
+    StoredValue, flag,
 };
 use super::value_columns::ValueColumns;
 use super::{CHECKSUM_BYTES, codec};
@@ -85,7 +85,7 @@ pub(super) struct BlockHeader {
     pub(super) count: u32,
     /// Entries with an id: inferences and repeats. The rest are notes.
     pub(super) events: u32,
-    /// Events with attributes.
+    /// Events with attributes or blobs.
     pub(super) attributed: u32,
     /// Columns of typed values.
     pub(super) value_columns: u32,
@@ -170,10 +170,18 @@ pub(crate) struct StoredDecision<'a> {
     /// Nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) attributes: &'a [(String, Value)],
+    pub(crate) blobs: &'a [BlobRow],
     /// Their bits in `flags` are set when they are stored.
     pub(crate) extras: Extras<'a>,
     pub(crate) input: InputRef,
     pub(crate) values: &'a [StoredValue],
+}
+
+impl StoredDecision<'_> {
+    /// Whether it has attributes or blobs, which are stored together.
+    fn is_attributed(&self) -> bool {
+        !(self.attributes.is_empty() && self.blobs.is_empty())
+    }
 }
 
 impl BlockHeader {
@@ -275,6 +283,7 @@ impl BlockEncoder {
             probabilities: row.probabilities.as_slice(),
             processing: row.processing,
             attributes: &row.attributes,
+            blobs: &row.blobs,
             extras: row
                 .extras
                 .as_deref()
@@ -304,6 +313,7 @@ impl BlockEncoder {
             probabilities: &[],
             processing: row.processing,
             attributes: &[],
+            blobs: &[],
             extras: Extras::NONE,
             input: row.input,
             values: &[],
@@ -405,7 +415,7 @@ impl BlockEncoder {
         let correlation = extras.correlation.unwrap_or_default();
         self.correlations.extend_from_slice(correlation.as_bytes());
         self.values.push(self.events, stored.values);
-        self.attributed += u32::from(!stored.attributes.is_empty());
+        self.attributed += u32::from(stored.is_attributed());
         let (input, feature_names) = self.input(stored);
         self.previous = Previous {
             head: stored.head,
@@ -513,10 +523,10 @@ impl BlockEncoder {
     }
 
     fn push_attributes(&mut self, stored: &StoredDecision<'_>) -> Result<(), String> {
-        if stored.attributes.is_empty() {
+        if !stored.is_attributed() {
             return Ok(());
         }
-        let attributes = (self.events, stored.attributes);
+        let attributes = (self.events, stored.attributes, stored.blobs);
         codec::encode_as::<_, StoredAttributes>(&attributes, &mut self.attributes)
     }
 

@@ -32,6 +32,7 @@ fn inference(confidence: f32, attributes: Vec<(String, Value)>) -> InferenceRow 
         input: InputRef::NotKept,
         processing: 12_500_001,
         attributes,
+        blobs: Vec::new(),
         extras: None,
         values: Box::default(),
     }
@@ -142,6 +143,10 @@ fn small() -> Block {
     let mut odd = inference(f32::NAN, attributes);
     odd.flags = flag::NO_CONFIDENCE | flag::DIVERGENT;
     odd.features = None;
+    odd.blobs = vec![
+        ("prompt".to_owned(), Some(InputNumber::new((1 << 40) | 4))),
+        ("answer".to_owned(), None),
+    ];
     odd.input = InputRef::GivenUp;
     odd.probabilities = Floats::new(&[]);
     odd.extras = extras().to_owned();

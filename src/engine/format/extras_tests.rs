@@ -19,6 +19,7 @@ fn row(extras: Option<Box<OwnedExtras>>) -> InferenceRow {
         features: None,
         processing: 0,
         attributes: Vec::new(),
+        blobs: Vec::new(),
         extras,
         values: Box::default(),
     }

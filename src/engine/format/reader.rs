@@ -11,8 +11,8 @@ use super::codec;
 use super::column::ColumnNumbers;
 use super::notes::{NotesReader, StoredNote, split};
 use super::row::{
-    InferenceRow, InputNumber, InputRef, NameId, NameIds, Note, RepeatRow, Row, StoredAttributes,
-    StoredOutcome, flag,
+    BlobRow, InferenceRow, InputNumber, InputRef, NameId, NameIds, Note, RepeatRow, Row,
+    StoredAttributes, StoredOutcome, flag,
 };
 use super::value_columns::{ValuesReader, ValuesWalk};
 use crate::entry::episode::EpisodeId;
@@ -226,6 +226,25 @@ impl<'a> BlockReader<'a> {
         (0..self.header.events as usize).map(move |index| {
             id = id.at_distance(column.get(index));
             id
+        })
+    }
+
+    /// What became of the inputs of decisions that were to keep theirs.
+    pub(super) fn each_kept_input(&self) -> impl Iterator<Item = InputRef> + use<'_, 'a> {
+        let flags = self.column(BlockColumn::Flags);
+        let numbers = self.column(BlockColumn::Input);
+        let is_of_input = |flags: i64| flags & i64::from(flag::OF_INPUT) != 0;
+        // Most blocks have none.
+        let has_some = flags.only().is_none_or(is_of_input);
+        let ids = has_some.then(|| self.each_id().enumerate());
+        ids.into_iter().flatten().filter_map(move |(index, id)| {
+            let flags = flags.get(index);
+            if flags & i64::from(flag::INPUT) != 0 {
+                let number = InputNumber::at_distance(id, numbers.get(index));
+                let names = NameId::NONE;
+                return Some(InputRef::Kept { number, names });
+            }
+            is_of_input(flags).then_some(InputRef::GivenUp)
         })
     }
 
@@ -596,6 +615,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             let probabilities = self.probabilities..self.probabilities.saturating_add(length);
             let probabilities = self.block.probabilities.get(probabilities);
             let probabilities = probabilities.unwrap_or_default().iter().copied();
+            let (attributes, blobs) = self.take_attributes(index);
             Row::Inference(InferenceRow {
                 names,
                 labels: name(BlockColumn::Labels),
@@ -606,7 +626,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                 features: features.map(|bytes| u64::from_le_bytes(*bytes)),
                 input,
                 processing,
-                attributes: self.take_attributes(index),
+                attributes,
+                blobs,
                 extras: self.extras(index, flags),
                 values: self.values.stored(index),
             })
@@ -658,14 +679,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         }))
     }
 
-    /// Takes the attributes of a decision, which is visited once.
-    fn take_attributes(&mut self, index: usize) -> Vec<(String, Value)> {
+    /// Takes attributes and blobs of a decision, which is visited once.
+    fn take_attributes(&mut self, index: usize) -> (Vec<(String, Value)>, Vec<BlobRow>) {
         // Stored in the order of their rows, with the number of the row.
         let known = self
             .attributes
             .binary_search_by_key(&index, |of| of.0 as usize);
         let known = known.ok().and_then(|head| self.attributes.get_mut(head));
-        known.map_or_else(Vec::new, |(_, attributes)| std::mem::take(attributes))
+        known.map_or_else(Default::default, |(_, attributes, blobs)| {
+            (std::mem::take(attributes), std::mem::take(blobs))
+        })
     }
 }
 

@@ -288,8 +288,11 @@ pub(crate) struct NameIds {
     pub(crate) checkpoint: NameId,
 }
 
-/// The attributes of a decision, with its index in its block.
-pub(super) type StoredAttributes = (u32, Vec<(String, Value)>);
+/// The name of a blob, and its number among the inputs; `None` if it was given up.
+pub(crate) type BlobRow = (String, Option<InputNumber>);
+
+/// Attributes and blobs of a decision, with its index in its block.
+pub(super) type StoredAttributes = (u32, Vec<(String, Value)>, Vec<BlobRow>);
 
 /// One typed value of a decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -313,6 +316,7 @@ pub(crate) struct InferenceRow {
     /// Processing time in nanoseconds plus one; 0 is unknown.
     pub(crate) processing: u64,
     pub(crate) attributes: Vec<(String, Value)>,
+    pub(crate) blobs: Vec<BlobRow>,
     pub(crate) extras: Option<Box<OwnedExtras>>,
     pub(crate) values: Box<[StoredValue]>,
 }

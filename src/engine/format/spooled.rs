@@ -4,7 +4,7 @@
 use super::block_index::BlockIndex;
 use super::codec::bounded;
 use super::reader::BlockReader;
-use super::row::{NameId, Note};
+use super::row::{InputRef, NameId, Note};
 use super::summary::Summary;
 use crate::engine::runs::{RunDelta, RunDeltas};
 use crate::entry::ids::{InferenceId, RunId};
@@ -17,6 +17,8 @@ pub(crate) struct SpooledBlock {
     /// The stored names that it needs, without 0. One may stand here more than once.
     pub(crate) names: Vec<NameId>,
     pub(crate) deltas: Vec<RunDelta>,
+    /// The inputs that its decisions were to keep.
+    pub(crate) inputs: Vec<InputRef>,
 }
 
 impl SpooledBlock {
@@ -57,6 +59,7 @@ impl SpooledBlock {
             index: summary.index,
             names,
             deltas: deltas.take(),
+            inputs: block.each_kept_input().collect(),
         })
     }
 }

@@ -60,6 +60,7 @@ fn row(kind: u8, id: u64) -> Row {
             input: InputRef::NotKept,
             processing: 7,
             attributes: Vec::new(),
+            blobs: Vec::new(),
             extras: None,
             values: Box::new([StoredValue {
                 kind: ValueKind::Prediction,

@@ -19,6 +19,7 @@ fn row(values: &[StoredValue]) -> InferenceRow {
         features: None,
         processing: 0,
         attributes: Vec::new(),
+        blobs: Vec::new(),
         extras: None,
         values: values.into(),
     }

@@ -129,7 +129,7 @@ impl FrameFile {
         }
     }
 
-    fn damaged(&self, why: &str) -> Error {
+    pub(super) fn damaged(&self, why: &str) -> Error {
         damaged(&self.path, &format!("frame at {}", self.end), why)
     }
 }

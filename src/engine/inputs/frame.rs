@@ -103,6 +103,24 @@ pub(super) struct Frame {
     places: Vec<(InputKind, Range<usize>)>,
 }
 
+/// An input of a frame.
+pub(super) enum FrameInput {
+    Values(InputValues),
+    /// Bytes in compressed form.
+    Deflated(SharedSlice<u8>),
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl FrameInput {
+    /// What it is, and its bytes in stored order.
+    pub(super) fn stored(&self) -> (InputKind, Vec<u8>) {
+        match self {
+            FrameInput::Values(values) => values.stored(),
+            FrameInput::Deflated(bytes) => (InputKind::Deflated, bytes.to_vec()),
+        }
+    }
+}
+
 impl Frame {
     /// Reads a frame.
     ///
@@ -139,7 +157,7 @@ impl Frame {
                     let words = bytes.as_chunks().0.iter();
                     f64s.extend(words.map(|word| f64::from_le_bytes(*word)));
                 }
-                InputKind::Bytes => others.extend_from_slice(bytes),
+                InputKind::Bytes | InputKind::Deflated => others.extend_from_slice(bytes),
             }
         };
         let mut used = [0_usize; 3];
@@ -156,10 +174,10 @@ impl Frame {
             let used = match kind {
                 InputKind::F32 => of_f32,
                 InputKind::F64 => of_f64,
-                InputKind::Bytes => of_bytes,
+                InputKind::Bytes | InputKind::Deflated => of_bytes,
             };
             let first = *used;
-            *used = first.saturating_add(length / kind.width());
+            *used = first.saturating_add(kind.values(length));
             places.push((kind, first..*used));
             if kind == pending.0 {
                 pending.1.end = end;
@@ -183,18 +201,21 @@ impl Frame {
 
     /// An input, if the frame has it.
     #[inline]
-    pub(super) fn get(&self, number: InputNumber) -> Option<InputValues> {
+    pub(super) fn get(&self, number: InputNumber) -> Option<FrameInput> {
         if number < self.header.first {
             return None;
         }
         let place = usize::try_from(number.since(self.header.first)).ok()?;
         let (kind, range) = self.places.get(place)?;
         let range = range.clone();
-        Some(match kind {
+        Some(FrameInput::Values(match kind {
             InputKind::F32 => InputValues::F32(SharedSlice::of(&self.f32s, range)),
             InputKind::F64 => InputValues::F64(SharedSlice::of(&self.f64s, range)),
             InputKind::Bytes => InputValues::Bytes(SharedSlice::of(&self.bytes, range)),
-        })
+            InputKind::Deflated => {
+                return Some(FrameInput::Deflated(SharedSlice::of(&self.bytes, range)));
+            }
+        }))
     }
 }
 
@@ -218,7 +239,7 @@ pub(crate) fn attack(bytes: &[u8]) {
         let mut passed = HEADER_BYTES;
         for place in 0..next.since(first) {
             let found = frame.get(first.saturating_add(place));
-            let found = found.map_or(0, |values| values.stored().1.len());
+            let found = found.map_or(0, |input| input.stored().1.len());
             passed = passed.saturating_add(found);
         }
         assert!(passed <= bytes.len(), "no byte is of two inputs");

@@ -5,6 +5,7 @@
 //! in the transaction of the decisions. Bytes behind that are garbage of a crash. So an input is
 //! either there, or its decision reads as given up.
 
+pub(crate) mod deflate;
 mod file;
 pub(crate) mod frame;
 pub(crate) mod read;

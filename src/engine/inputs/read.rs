@@ -3,8 +3,9 @@
 // Stored numbers are not trusted: an unbounded one must be checked or saturate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::deflate::inflated;
 use super::file::FrameFile;
-use super::frame::Frame;
+use super::frame::{Frame, FrameInput};
 use super::rows::{self, FileState, InputFile, InputFileRow};
 use crate::engine::directory::Directory;
 use crate::engine::format::row::InputNumber;
@@ -52,7 +53,7 @@ impl Source {
     #[inline]
     pub(crate) fn input(&self, number: InputNumber, cache: &mut InputCache) -> Result<FoundInput> {
         let last = cache.files.last().and_then(|file| file.frame.as_ref());
-        if let Some(values) = last.and_then(|frame| frame.get(number)) {
+        if let Some(FrameInput::Values(values)) = last.and_then(|frame| frame.get(number)) {
             return Ok(FoundInput::Kept(values));
         }
         self.input_of_other_frame(number, cache)
@@ -110,15 +111,29 @@ impl Source {
 impl CachedFile {
     fn get(&mut self, number: InputNumber) -> Result<FoundInput> {
         let known = self.frame.as_ref().and_then(|frame| frame.get(number));
-        if let Some(values) = known {
-            return Ok(FoundInput::Kept(values));
+        if known.is_some() {
+            return self.values(number, known);
         }
         let Some(place) = self.file.find(&self.row, number)? else {
             return Ok(FoundInput::GivenUp);
         };
         let frame = self.frame.insert(self.file.frame(place)?);
         let found = frame.get(number);
-        Ok(found.map_or(FoundInput::GivenUp, FoundInput::Kept))
+        self.values(number, found)
+    }
+
+    fn values(&self, number: InputNumber, found: Option<FrameInput>) -> Result<FoundInput> {
+        Ok(match found {
+            None => FoundInput::GivenUp,
+            Some(FrameInput::Values(values)) => FoundInput::Kept(values),
+            Some(FrameInput::Deflated(bytes)) => match inflated(&bytes) {
+                Some(bytes) => FoundInput::Kept(InputValues::Bytes(bytes.into())),
+                None => {
+                    let why = format!("the input {number} does not decompress");
+                    return Err(self.file.damaged(&why));
+                }
+            },
+        })
     }
 }
 

@@ -201,6 +201,11 @@ impl InputStore {
         self.is_broken = true;
     }
 
+    /// Whether there are inputs that [`take`](Self::take) has not given to a commit.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.is_used || self.frame.count() > 0 || !self.pending.files.is_empty()
+    }
+
     /// Everything since the last call, for the commit of the decisions that have them.
     pub(crate) fn take(&mut self) -> InputsCommit {
         self.write_frame();

@@ -19,14 +19,15 @@ fn inputs() -> impl Strategy<Value = Vec<(InputKind, Vec<u8>)>> {
     let kind = prop_oneof![
         Just(InputKind::F32),
         Just(InputKind::F64),
-        Just(InputKind::Bytes)
+        Just(InputKind::Bytes),
+        Just(InputKind::Deflated)
     ];
     let bytes = prop::collection::vec(any::<u8>(), 0..80);
     let input = (kind, bytes).prop_map(|(kind, mut bytes)| {
         bytes.truncate(match kind {
             InputKind::F32 => bytes.len() / 4 * 4,
             InputKind::F64 => bytes.len() / 8 * 8,
-            InputKind::Bytes => bytes.len(),
+            InputKind::Bytes | InputKind::Deflated => bytes.len(),
         });
         (kind, bytes)
     });

@@ -120,7 +120,10 @@ impl MaintenanceHandle {
             // Segments first: a hot file must never name one that a power cut can take away.
             sync_directory(folder)?;
             if whole {
-                let lacking = inputs::copy(self.directory(), to, &identity, &files)?;
+                let not_copied = inputs::copy(self.directory(), to, &identity, &files)?;
+                // Read now: the budget may have removed files since the snapshot.
+                let now = self.source().read(|snapshot| rows::list(snapshot, path))?;
+                let lacking = not_copied.settle(&unfinished, &now)?;
                 let unnamed = to.with_hot_file(&unfinished);
                 (copied.entries, copied.damaged) = verified(&unnamed, &lacking)?;
                 copied.incomplete.extend(lacking);
@@ -428,7 +431,8 @@ pub(crate) fn restore(from: &Directory, to: &Directory, now: Timestamp) -> Resul
         }
     }
     sync_directory(&folder)?;
-    let lacking = inputs::copy(from, to, &identity, &files)?;
+    let not_copied = inputs::copy(from, to, &identity, &files)?;
+    let lacking = not_copied.settle(&unfinished, &files)?;
     (copied.entries, copied.damaged) = verified(&to.with_hot_file(&unfinished), &lacking)?;
     copied.incomplete.extend(lacking);
     disk::rename(&unfinished, &name).map_err(|error| Error::io("name", &name, error))?;

@@ -5,20 +5,34 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::engine::directory::Directory;
-use crate::engine::inputs::rows::{FileState, InputFile};
+use crate::engine::inputs::rows::{self, FileState, InputFile};
 use crate::engine::inputs::{file_name, first_of, read};
+use crate::engine::kv::{Kv, WriteFailure};
 use crate::engine::meta::Identity;
 use crate::entry::error::{Error, Result};
 use crate::fs::disk::{self, Below, NewFile};
+use crate::options::Sharing;
 
-/// Copies what `to` lacks; returns the names of files that are not whole in the original.
+/// Memory for cached pages of a copy's hot file.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Files of inputs that a copy does not have as their rows say.
+#[derive(Default)]
+pub(super) struct NotCopied {
+    /// The names of those that are not whole in the original.
+    pub(super) lacking: Vec<String>,
+    /// Those that the original may have removed since the snapshot.
+    pub(super) gone: Vec<InputFile>,
+}
+
+/// Copies what `to` lacks.
 pub(super) fn copy(
     from: &Directory,
     to: &Directory,
     identity: &Identity,
     files: &[InputFile],
-) -> Result<Vec<String>> {
-    let mut lacking = Vec::new();
+) -> Result<NotCopied> {
+    let mut not_copied = NotCopied::default();
     let folder = to.inputs();
     for file in files
         .iter()
@@ -34,8 +48,10 @@ pub(super) fn copy(
             continue;
         }
         match copy_file(from, &path, &name, file.1.length) {
-            // It was removed in the meantime, or is not there at all.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                not_copied.gone.push(*file);
+                continue;
+            }
             copied => copied.map_err(|error| Error::io("copy", &path, error))?,
         }
         if read::check(to, identity, file).defect.is_some() {
@@ -43,10 +59,38 @@ pub(super) fn copy(
                 let detail = format!("inputs/{name}: the copy is not as the original");
                 return Err(Error::Corrupt { path, detail });
             }
-            lacking.push(name);
+            not_copied.lacking.push(name);
         }
     }
-    Ok(lacking)
+    Ok(not_copied)
+}
+
+impl NotCopied {
+    /// Tells files that were removed from those that are missing, by the rows that the original has
+    /// `now`. Inputs of the former read as removed in the copy, whose hot file this is.
+    pub(super) fn settle(mut self, hot: &Path, now: &[InputFile]) -> Result<Vec<String>> {
+        let is_removed = |first| {
+            let row = now.iter().find(|(known, _)| *known == first);
+            row.is_none_or(|(_, row)| row.state == FileState::Removed)
+        };
+        let (removed, missing): (Vec<_>, Vec<_>) = self
+            .gone
+            .into_iter()
+            .partition(|(first, _)| is_removed(*first));
+        let missing = missing.into_iter().map(|(first, _)| file_name(first));
+        self.lacking.extend(missing);
+        if !removed.is_empty() {
+            let kv = Kv::open(hot, Sharing::native(), CACHE_BYTES)?;
+            kv.write(|transaction| {
+                removed.into_iter().try_for_each(|(first, mut row)| {
+                    row.state = FileState::Removed;
+                    rows::put(transaction, first, &row)
+                })
+            })
+            .map_err(WriteFailure::into_error)?;
+        }
+        Ok(self.lacking)
+    }
 }
 
 fn copy_file(from: &Directory, to: &Path, name: &str, length: u64) -> io::Result<()> {

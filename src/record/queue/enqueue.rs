@@ -15,6 +15,7 @@ use super::refusals::{RefusalKind, Why};
 use super::ring::Tag;
 use super::typed::GivenValues;
 use crate::engine::format::name::{LABEL_SEPARATOR, NameKind, join_labels};
+use crate::entry::blob::{Blob, MOST_BLOB_NAME, MOST_BLOBS};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, TooLarge};
 use crate::entry::floats::{INLINE, MOST};
@@ -23,15 +24,16 @@ use crate::entry::inference::{Attributes, Inference, Processing};
 use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
 use crate::entry::prediction;
+use crate::entry::redaction::RedactedPlace;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::typed::{TypedValue, ValueKind};
 use crate::entry::value::Value;
 use crate::options::Overflow;
 
 /// Time between two looks of a call whether its lane has room.
-pub(super) const LEAST_NAP: Duration = Duration::from_micros(50);
+const LEAST_NAP: Duration = Duration::from_micros(50);
 /// The same, after some looks.
-pub(super) const MOST_NAP: Duration = Duration::from_millis(1);
+const MOST_NAP: Duration = Duration::from_millis(1);
 /// Text that one inference may carry, names and attributes together, in bytes.
 pub(crate) const MOST_TEXT: usize = 1 << 20;
 /// Weight of a probability's label besides its bytes.
@@ -57,11 +59,12 @@ pub(crate) struct Facts {
     pub(crate) deterministic: bool,
 }
 
-/// What an inference carries besides, in a box.
+/// What an inference carries that most do not, in a box.
 pub(crate) struct Carried<'a> {
     pub(crate) extras: Extras<'a>,
-    /// The input that is kept, and the names of its values.
+    /// The input, if it is to be kept, and the names of its values.
     pub(crate) input: Option<(GivenInput<'a>, LocalName)>,
+    pub(crate) blobs: &'a [Blob<'a>],
     pub(crate) values: Vec<TypedField>,
 }
 
@@ -86,7 +89,8 @@ impl Queue {
             && inference.memory.is_none()
             && inference.attributes.has_none()
             && inference.predictions.is_empty()
-            && inference.input.is_none();
+            && inference.input.is_none()
+            && inference.blobs.is_empty();
         if plain && let Some(names) = self.names_of(inference) {
             let mut probabilities = [0.0; INLINE];
             for (slot, (_, value)) in probabilities.iter_mut().zip(inference.probabilities) {
@@ -141,6 +145,7 @@ impl Queue {
                 extras: extras.to_owned(),
                 input: None,
                 values: values.to_fields(),
+                blobs: Vec::new(),
             }))
         };
         let mut words = [0; WITH_EXTRAS];
@@ -204,18 +209,44 @@ impl Queue {
             return self.send(id, message, ticks, event);
         };
         let mut message = message;
-        let (mut tag, mut payload) = pack_any(&message);
+        let (tag, payload) = pack_any(&message);
         let mut sent = lanes.send(self, tag, &payload);
-        if sent == Sent::Full && message.give_up_input() {
-            // The decision may still have room.
-            self.inputs.count_full();
-            (tag, payload) = pack_any(&message);
+        if sent == Sent::Full {
+            sent = self.wait_for_room(|| lanes.send(self, tag, &payload));
+        }
+        let given_up = match sent {
+            Sent::Full => message.give_up_inputs(),
+            _ => 0,
+        };
+        if given_up > 0 {
+            // The decision may still have room. Its call has waited for its input.
+            self.inputs.count_full(given_up);
+            let (tag, payload) = pack_any(&message);
             sent = lanes.send(self, tag, &payload);
         }
         match sent {
             Sent::Queued => Some(InferenceId(id)),
-            other => self.not_queued(other, (tag, &payload), message, ticks, event),
+            other => self.not_sent(other, message, ticks, event),
         }
+    }
+
+    /// As [`Overflow`] says: tries `send` again and again until there is room in the lane.
+    #[cold]
+    pub(super) fn wait_for_room(&self, mut send: impl FnMut() -> Sent) -> Sent {
+        let mut sent = Sent::Full;
+        if let Overflow::Block { timeout } = self.overflow() {
+            let began = Instant::now();
+            let mut nap = LEAST_NAP;
+            while sent == Sent::Full && began.elapsed() < timeout {
+                self.wake_writer();
+                // Nothing tells when there is room: a thread that could be told would cost every
+                // call of the others.
+                thread::sleep(nap.min(timeout.saturating_sub(began.elapsed())));
+                nap = (nap * 2).min(MOST_NAP);
+                sent = send();
+            }
+        }
+        sent
     }
 
     /// A record that its lane has not taken: waits for room, goes by the channel, or is counted as
@@ -229,20 +260,25 @@ impl Queue {
         ticks: u64,
         event: Option<i64>,
     ) -> Option<InferenceId> {
-        let (lanes, id) = (self.lanes()?, message.id()?);
+        let lanes = self.lanes()?;
         let mut sent = sent;
-        if let (Sent::Full, Overflow::Block { timeout }) = (sent, self.overflow()) {
-            let began = Instant::now();
-            let mut nap = LEAST_NAP;
-            while sent == Sent::Full && began.elapsed() < timeout {
-                self.wake_writer();
-                // Nothing tells when there is room: a thread that could be told would cost every
-                // call of the others.
-                thread::sleep(nap.min(timeout.saturating_sub(began.elapsed())));
-                nap = (nap * 2).min(MOST_NAP);
-                sent = lanes.send(self, tag, payload);
-            }
+        if sent == Sent::Full {
+            sent = self.wait_for_room(|| lanes.send(self, tag, payload));
         }
+        self.not_sent(sent, message, ticks, event)
+    }
+
+    /// The end of a call whose lane has not taken its record, after all waiting: it goes by the
+    /// channel, or is counted as dropped.
+    #[cold]
+    pub(super) fn not_sent(
+        &self,
+        sent: Sent,
+        message: Message,
+        ticks: u64,
+        event: Option<i64>,
+    ) -> Option<InferenceId> {
+        let (lanes, id) = (self.lanes()?, message.id()?);
         let id = match sent {
             Sent::Queued => return Some(InferenceId(id)),
             Sent::Stranded => None,
@@ -407,6 +443,7 @@ impl Queue {
                 extras: inference.extras(),
                 input: inference.input.map(|input| (input, NO_NAME)),
                 values: self.predictions_of(inference),
+                blobs: inference.blobs,
             },
         )
     }
@@ -450,28 +487,34 @@ impl Queue {
         facts: Facts,
         probabilities: Box<[f32]>,
         memory: Option<u64>,
-        texts: Texts,
+        mut texts: Texts,
         carried: Carried<'_>,
     ) -> Option<InferenceId> {
         let Carried {
             extras,
             input,
+            blobs,
             values,
         } = carried;
         let mut record = self.record(names, facts, [0.0; INLINE], 0);
-        let checked = extras.check();
+        if let Some(redactor) = &self.redactor {
+            redactor.pairs(RedactedPlace::Attribute, &mut texts.attributes);
+        }
+        let (checked, blobs_refused) = (extras.check(), refusal_of(blobs));
         let text = text_bytes(&texts).saturating_add(field_bytes(&values));
         let predictions = values
             .iter()
             .filter(|field| field.kind == ValueKind::Prediction);
         let predictions = predictions.count();
         let most = probabilities.len().max(predictions);
-        if most > MOST || text > MOST_TEXT || checked.is_err() {
+        if most > MOST || text > MOST_TEXT || checked.is_err() || blobs_refused.is_some() {
             let known = self.names.text(names.model);
             let model = known.as_ref().map(|(_, name)| &**name);
             let model = texts.model.as_deref().or(model);
             let why = if let Err(what) = checked {
                 too_large(model, what)
+            } else if let Some(why) = blobs_refused {
+                Why { model, ..why }
             } else if probabilities.len() > MOST {
                 too_many(model, "probabilities", probabilities.len())
             } else if predictions > MOST {
@@ -483,8 +526,16 @@ impl Queue {
             return None;
         }
         let given = input.filter(|_| self.inputs.is_on());
-        let input = given.and_then(|(input, names)| self.inputs.copy(input, names));
+        let input = given.and_then(|(input, names)| {
+            let bytes = self.redacted(input)?;
+            let input = GivenInput {
+                bytes: &bytes,
+                ..input
+            };
+            self.inputs.copy(input, names)
+        });
         record.is_input_given_up = given.is_some() && input.is_none();
+        let blobs = blobs.iter().filter(|_| self.inputs.is_on());
         let extended = Extended {
             record,
             probabilities,
@@ -493,6 +544,7 @@ impl Queue {
             extras: extras.to_owned(),
             input,
             values,
+            blobs: blobs.map(|blob| self.queued_blob(blob)).collect(),
         };
         let message = Message::Extended(Box::new(extended));
         self.put(record.id, message, record.ticks, facts.event())
@@ -503,10 +555,14 @@ impl Queue {
         &self,
         level: Level,
         component: &str,
-        message: String,
-        fields: Vec<(String, Value)>,
+        mut message: String,
+        mut fields: Vec<(String, Value)>,
     ) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
+        if let Some(redactor) = &self.redactor {
+            redactor.text(RedactedPlace::Message, component, &mut message);
+            redactor.pairs(RedactedPlace::Field, &mut fields);
+        }
         let text: usize = fields
             .iter()
             .map(|(key, value)| attribute_bytes(key, value))
@@ -539,12 +595,16 @@ impl Queue {
         detail: &str,
     ) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
+        let mut detail = detail.to_owned();
+        if let Some(redactor) = &self.redactor {
+            redactor.text(RedactedPlace::Detail, model, &mut detail);
+        }
         let text = model.len() + checkpoint.len() + detail.len();
         if text > MOST_TEXT {
             let parts = [
                 ("model", model),
                 ("checkpoint", checkpoint),
-                ("detail", detail),
+                ("detail", detail.as_str()),
             ];
             let largest = parts.into_iter().max_by_key(|(_, text)| text.len());
             let field = largest.map_or("detail", |(field, _)| field);
@@ -564,7 +624,7 @@ impl Queue {
                 names.0.is_none().then(|| model.to_owned()),
                 names.1.is_none().then(|| checkpoint.to_owned()),
             ),
-            detail: detail.to_owned(),
+            detail,
         };
         let message = Message::Other(id, Box::new(event));
         self.put(id, message, ticks, None).is_some()
@@ -574,7 +634,14 @@ impl Queue {
     pub(crate) fn outcome(&self, of: InferenceId, outcome: &Outcome<'_>) -> bool {
         let (id, ticks) = (self.take_id(), self.clock.ticks());
         let names = outcome.values.iter().map(|(name, _)| name.len());
-        let text = outcome.label.map_or(0, str::len) + names.sum::<usize>();
+        let label = outcome.label.map(|label| {
+            let mut label = label.to_owned();
+            if let Some(redactor) = &self.redactor {
+                redactor.text(RedactedPlace::Label, "", &mut label);
+            }
+            label
+        });
+        let text = label.as_ref().map_or(0, String::len) + names.sum::<usize>();
         if text > MOST_TEXT || outcome.values.len() > MOST {
             let why = if text > MOST_TEXT {
                 too_long(None, "outcome", text)
@@ -587,9 +654,7 @@ impl Queue {
         let built_in = [
             outcome.reward.map(QueuedValue::Reward),
             outcome.correct.map(QueuedValue::Correct),
-            outcome
-                .label
-                .map(|label| QueuedValue::Label(label.to_owned())),
+            label.map(QueuedValue::Label),
         ];
         let named = outcome.values.iter().map(|(name, value)| {
             match self.names.id(NameKind::OutcomeName, name) {
@@ -634,6 +699,21 @@ fn too_many<'a>(model: Option<&'a str>, field: &'a str, given: usize) -> Why<'a>
         given,
         most: MOST,
     }
+}
+
+/// Why a decision with these blobs cannot be recorded, if it cannot.
+fn refusal_of<'a>(blobs: &[Blob<'_>]) -> Option<Why<'a>> {
+    if blobs.len() > MOST_BLOBS {
+        return Some(Why {
+            most: MOST_BLOBS,
+            ..too_many(None, "blobs", blobs.len())
+        });
+    }
+    let longest = blobs.iter().map(|blob| blob.name.len()).max()?;
+    (longest > MOST_BLOB_NAME).then(|| Why {
+        most: MOST_BLOB_NAME,
+        ..too_long(None, "name of a blob", longest)
+    })
 }
 
 fn too_large(model: Option<&str>, what: TooLarge) -> Why<'_> {

@@ -1,10 +1,11 @@
 //! What a queue does with inputs, and an input in a message.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::local_names::LocalName;
+use super::local_names::{LocalName, NO_NAME};
 use crate::entry::input::{Condition, GivenInput, InputKind};
+use crate::threads::worker::lock;
 
 /// Bytes of inputs that wait in the channel at most.
 const MOST_WAITING: u64 = 64 << 20;
@@ -18,6 +19,8 @@ pub(crate) struct InputQueue {
     full: AtomicU64,
     /// Bytes in the channel.
     waiting: Arc<AtomicU64>,
+    /// The last blob that was too large, in words.
+    large_blob: Mutex<Option<String>>,
 }
 
 impl InputQueue {
@@ -38,8 +41,21 @@ impl InputQueue {
         [&self.too_large, &self.full].map(|count| count.load(Ordering::Relaxed))
     }
 
-    pub(super) fn count_full(&self) {
-        self.full.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_full(&self, count: u64) {
+        self.full.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The last blob that was given up because of its size, in words.
+    pub(crate) fn large_blob(&self) -> Option<String> {
+        lock(&self.large_blob).clone()
+    }
+
+    /// Counts a blob that is too large, and keeps its name.
+    #[cold]
+    pub(super) fn refuse_blob(&self, name: &str, bytes: usize) {
+        self.too_large.fetch_add(1, Ordering::Relaxed);
+        let words = format!("the blob {name:?} of {bytes} bytes is larger than 1 MiB");
+        *lock(&self.large_blob) = Some(words);
     }
 
     /// Whether an input of this size is taken; counts it if not.
@@ -57,16 +73,7 @@ impl InputQueue {
         if !self.is_taken(input) {
             return None;
         }
-        let bytes = input.bytes.len() as u64;
-        let room = Room {
-            waiting: self.waiting.clone(),
-            bytes,
-        };
-        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > MOST_WAITING {
-            self.count_full();
-            return None;
-        }
+        let room = self.room(input.bytes.len() as u64)?;
         Some(QueuedInput {
             kind: input.kind,
             bytes: input.kind.stored(input.bytes),
@@ -74,6 +81,31 @@ impl InputQueue {
             condition: input.condition,
             _room: Some(room),
         })
+    }
+
+    /// The same for bytes in stored order that are a copy already.
+    pub(super) fn take(&self, kind: InputKind, bytes: Vec<u8>) -> Option<QueuedInput> {
+        let room = self.room(bytes.len() as u64)?;
+        Some(QueuedInput {
+            kind,
+            bytes,
+            names: NO_NAME,
+            condition: Condition::None,
+            _room: Some(room),
+        })
+    }
+
+    fn room(&self, bytes: u64) -> Option<Room> {
+        let room = Room {
+            waiting: self.waiting.clone(),
+            bytes,
+        };
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > MOST_WAITING {
+            self.count_full(1);
+            return None;
+        }
+        Some(room)
     }
 }
 
@@ -87,6 +119,22 @@ pub(crate) struct QueuedInput {
     pub(crate) condition: Condition,
     /// What it takes of the bound of all that wait; from a lane it takes nothing.
     pub(crate) _room: Option<Room>,
+}
+
+/// A blob in a message.
+#[derive(Debug)]
+pub(crate) struct QueuedBlob {
+    pub(crate) name: String,
+    /// `None` if it was given up.
+    pub(crate) content: Option<QueuedInput>,
+}
+
+impl QueuedBlob {
+    /// What it takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let content = self.content.as_ref();
+        self.name.len() + content.map_or(0, |content| content.bytes.len())
+    }
 }
 
 /// Room that is given back when the input is stored or lost.

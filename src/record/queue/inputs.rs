@@ -1,19 +1,21 @@
 //! Inputs on their way to the writer. What does not fit is given up, and its decision goes on
 //! without it.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::borrow::Cow;
 
 use super::Queue;
-use super::enqueue::{Facts, GivenNames, LEAST_NAP, MOST_NAP};
+use super::enqueue::{Facts, GivenNames};
+use super::input_queue::QueuedBlob;
 use super::lanes::Sent;
 use super::local_names::LocalName;
 use super::message::{Extended, Message, Record};
 use super::packing::{PLAIN, pack, with_packed_input};
+use crate::engine::inputs::deflate::compressed;
+use crate::entry::blob::Blob;
 use crate::entry::floats::INLINE;
 use crate::entry::ids::InferenceId;
-use crate::entry::input::GivenInput;
-use crate::options::Overflow;
+use crate::entry::input::{GivenInput, InputKind, MOST_INPUT};
+use crate::entry::redaction::RedactedPlace;
 
 impl Queue {
     /// Queues an inference that would be plain without its input.
@@ -25,6 +27,14 @@ impl Queue {
         (input, feature_names): (GivenInput<'_>, LocalName),
     ) -> Option<InferenceId> {
         let mut record = self.record(names, facts, probabilities, count);
+        let Some(bytes) = self.redacted(input) else {
+            record.is_input_given_up = true;
+            return self.send_record(record, facts);
+        };
+        let input = GivenInput {
+            bytes: &bytes,
+            ..input
+        };
         if !self.inputs.is_taken(input) {
             record.is_input_given_up = true;
             return self.send_record(record, facts);
@@ -38,35 +48,62 @@ impl Queue {
             })
         };
         let mut sent = send();
-        if let (Sent::Full, Overflow::Block { timeout }) = (sent, self.overflow()) {
-            sent = self.wait_for_lane(timeout, send);
+        if sent == Sent::Full {
+            sent = self.wait_for_room(send);
         }
         match sent {
             Sent::Queued => Some(InferenceId(record.id)),
             Sent::NoLane => self.send_by_channel(record, facts, input, feature_names),
-            // The decision may still have room.
+            // The decision may still have room. Its call has waited for its input.
             Sent::Full => {
-                self.inputs.count_full();
+                self.inputs.count_full(1);
                 record.is_input_given_up = true;
-                self.send_record(record, facts)
+                let mut words = [0; PLAIN];
+                let (tag, used) = pack(&record, &mut words);
+                match lanes.send(self, tag, words.get(..used).unwrap_or_default()) {
+                    Sent::Queued => Some(InferenceId(record.id)),
+                    other => {
+                        let message = Message::Inference(record);
+                        self.not_sent(other, message, record.ticks, facts.event())
+                    }
+                }
             }
-            Sent::Stranded | Sent::Closed => self.record_not_queued(sent, record, facts),
+            Sent::Stranded | Sent::Closed => {
+                let message = Message::Inference(record);
+                self.not_sent(sent, message, record.ticks, facts.event())
+            }
         }
     }
 
-    /// Tries `send` again and again until the lane has room.
-    #[cold]
-    fn wait_for_lane(&self, timeout: Duration, mut send: impl FnMut() -> Sent) -> Sent {
-        let began = Instant::now();
-        let mut nap = LEAST_NAP;
-        let mut sent = Sent::Full;
-        while sent == Sent::Full && began.elapsed() < timeout {
-            self.wake_writer();
-            thread::sleep(nap.min(timeout.saturating_sub(began.elapsed())));
-            nap = (nap * 2).min(MOST_NAP);
-            sent = send();
+    /// What a redaction leaves of an input that is bytes; `None` if it is to be dropped.
+    #[inline]
+    pub(super) fn redacted<'c>(&self, input: GivenInput<'c>) -> Option<Cow<'c, [u8]>> {
+        match &self.redactor {
+            Some(redactor) if input.kind == InputKind::Bytes => {
+                redactor.content(RedactedPlace::Input, "", input.bytes)
+            }
+            _ => Some(Cow::Borrowed(input.bytes)),
         }
-        sent
+    }
+
+    /// A blob for a message: redacted, then compressed.
+    pub(super) fn queued_blob(&self, blob: &Blob<'_>) -> QueuedBlob {
+        let bytes = match &self.redactor {
+            Some(redactor) => redactor.content(RedactedPlace::Blob, blob.name, blob.bytes),
+            None => Some(Cow::Borrowed(blob.bytes)),
+        };
+        let content = bytes.and_then(|bytes| {
+            if bytes.len() > MOST_INPUT {
+                self.inputs.refuse_blob(blob.name, bytes.len());
+                return None;
+            }
+            let (kind, kept) = compressed(&bytes);
+            self.inputs.take(kind, kept)
+        });
+        QueuedBlob {
+            name: blob.name.to_owned(),
+            content,
+        }
     }
 
     #[cold]
@@ -90,21 +127,11 @@ impl Queue {
             extras: None,
             input,
             values: Vec::new(),
+            blobs: Vec::new(),
         }));
         if self.lanes().is_none() {
             return self.send(record.id, message, record.ticks, facts.event());
         }
-        // It has no payload: a lane takes no part in this.
-        self.not_queued(Sent::NoLane, (0, &[]), message, record.ticks, facts.event())
-    }
-
-    /// After a send of a record that was not taken for a reason that its input has no part in.
-    #[cold]
-    fn record_not_queued(&self, sent: Sent, record: Record, facts: Facts) -> Option<InferenceId> {
-        let mut words = [0; PLAIN];
-        let (tag, used) = pack(&record, &mut words);
-        let payload = words.get(..used).unwrap_or_default();
-        let message = Message::Inference(record);
-        self.not_queued(sent, (tag, payload), message, record.ticks, facts.event())
+        self.not_sent(Sent::NoLane, message, record.ticks, facts.event())
     }
 }

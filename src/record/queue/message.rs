@@ -3,9 +3,10 @@
 use crate::engine::format::name::NameKind;
 use crate::entry::extras::OwnedExtras;
 use crate::entry::floats::INLINE;
+use crate::entry::input::Condition;
 
 use super::channel::Numbered;
-use super::input_queue::QueuedInput;
+use super::input_queue::{QueuedBlob, QueuedInput};
 use super::local_names::{LocalName, NO_NAME};
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::typed::{TypedValue, ValueKind};
@@ -54,6 +55,7 @@ pub(crate) struct Extended {
     pub(crate) texts: Option<Box<Texts>>,
     pub(crate) extras: Option<Box<OwnedExtras>>,
     pub(crate) input: Option<QueuedInput>,
+    pub(crate) blobs: Vec<QueuedBlob>,
     pub(crate) values: Vec<TypedField>,
 }
 
@@ -189,14 +191,29 @@ impl Message {
 }
 
 impl Message {
-    /// Takes the input away for want of room, and notes that; `false` if there is none.
-    pub(crate) fn give_up_input(&mut self) -> bool {
+    /// Takes the input and the blobs away for want of room, and notes that; how many there were.
+    pub(crate) fn give_up_inputs(&mut self) -> u64 {
         let Message::Extended(extended) = self else {
-            return false;
+            return 0;
         };
         let had_one = extended.input.take().is_some();
         extended.record.is_input_given_up |= had_one;
-        had_one
+        let blobs = extended.blobs.iter_mut();
+        let given_up = blobs.filter_map(|blob| blob.content.take()).count() as u64;
+        given_up + u64::from(had_one)
+    }
+
+    /// Whether its input is to be kept, or was given up.
+    pub(crate) fn was_to_keep_input(&self) -> bool {
+        match self {
+            Message::Inference(record) => record.is_input_given_up,
+            Message::Extended(extended) => {
+                let is_kept = |input: &QueuedInput| input.condition == Condition::None;
+                let is_kept = extended.input.as_ref().is_some_and(is_kept);
+                is_kept || extended.record.is_input_given_up
+            }
+            Message::Other(..) => false,
+        }
     }
 
     /// Whether another answer to its question is a divergence.
@@ -231,8 +248,10 @@ impl Message {
                 let of_values = extended.values.iter();
                 let of_values = of_values.map(|value| 8 + value.value.as_typed().text_bytes());
                 let of_values: usize = of_values.sum();
+                let blobs = extended.blobs.iter();
+                let of_blobs = blobs.map(QueuedBlob::bytes).sum::<usize>();
                 let of_texts = texts.map_or(0, |texts| of_pairs(&texts.attributes));
-                of_texts + of_extras + of_input + of_values
+                of_texts + of_extras + of_input + of_values + of_blobs
             }
             Message::Other(_, entry) => match &**entry {
                 OtherEntry::System {

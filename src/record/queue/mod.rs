@@ -24,6 +24,7 @@ pub(crate) mod message;
     expect(dead_code, reason = "without shared memory there are no lanes")
 )]
 pub(crate) mod packing;
+pub(crate) mod redact;
 pub(crate) mod refusals;
 #[cfg_attr(
     not(all(target_os = "linux", target_pointer_width = "64", not(annals_portable))),
@@ -47,6 +48,7 @@ use crate::entry::episode::EpisodeId;
 use crate::entry::error::Error;
 use crate::entry::event::Level;
 use crate::entry::ids::{InferenceId, RunId};
+use crate::entry::redaction::RedactionHook;
 use crate::entry::value::Value;
 use crate::options::Overflow;
 use crate::threads::panics;
@@ -55,6 +57,7 @@ use input_queue::InputQueue;
 use lanes::Lanes;
 use local_names::{LocalNames, NamesLog};
 use message::Message;
+use redact::Redactor;
 use refusals::Refusals;
 
 /// The queue of one open journal: its channel, and the conversion of calls into messages.
@@ -69,6 +72,8 @@ pub(crate) struct Queue {
     panics: Mutex<Panics>,
     pub(crate) refusals: Refusals,
     pub(crate) inputs: InputQueue,
+    /// The program's hook, if it has one.
+    pub(crate) redactor: Option<Redactor>,
     /// The number of the first panic that may end this journal.
     pub(crate) first_panic: u64,
     /// The number of the panic that was recorded last.
@@ -110,6 +115,7 @@ impl Queue {
             panics: Mutex::default(),
             refusals: Refusals::default(),
             inputs: InputQueue::default(),
+            redactor: None,
             // Opened while its thread unwinds, it may be closed by the same panic.
             first_panic: match thread::panicking() {
                 true => 0,
@@ -124,6 +130,12 @@ impl Queue {
     /// The same with inputs, if they can be kept.
     pub(crate) fn with_inputs(self, inputs: InputQueue) -> Self {
         Queue { inputs, ..self }
+    }
+
+    /// The same with a hook that texts pass first.
+    pub(crate) fn with_redactor(self, hook: Option<RedactionHook>) -> Self {
+        let redactor = hook.map(Redactor::new);
+        Queue { redactor, ..self }
     }
 
     /// The lanes of this journal, if it has some.

@@ -4,13 +4,14 @@
 //! The words may come from the lane of a process that is dead, or from a file that lies: every
 //! number is checked, and a record that is no message gives `None`.
 
-use super::input_queue::QueuedInput;
+use super::input_queue::{QueuedBlob, QueuedInput};
 use super::local_names::{LocalName, NO_NAME};
 use super::message::{
     Extended, Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts, TypedField,
 };
 use super::ring::Tag;
 use super::typed::GivenValues;
+use crate::entry::blob::{MOST_BLOB_NAME, MOST_BLOBS};
 use crate::entry::episode::EpisodeId;
 use crate::entry::event::{CheckpointAction, Level};
 use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras};
@@ -471,6 +472,7 @@ fn unpack_with_input(tag: Tag, words: &[u64]) -> Option<Message> {
             _room: None,
         }),
         values: Vec::new(),
+        blobs: Vec::new(),
     })))
 }
 
@@ -526,6 +528,7 @@ fn unpack_with_extras(tag: Tag, words: &[u64]) -> Option<Message> {
         extras: (!extras.as_extras().is_none()).then(|| Box::new(extras)),
         input: None,
         values,
+        blobs: Vec::new(),
     })))
 }
 
@@ -804,14 +807,15 @@ impl Bytes {
         }
         self.byte(u8::from(extended.input.is_some()));
         if let Some(input) = &extended.input {
-            let condition = match input.condition {
-                Condition::None => 0,
-                Condition::Divergent => KIND_ONLY_DIVERGENT,
-            };
-            self.byte(input.kind as u8 | condition);
-            self.half(input.names.get());
-            self.length(input.bytes.len());
-            self.0.extend(&input.bytes);
+            self.input(input);
+        }
+        self.length(extended.blobs.len());
+        for blob in &extended.blobs {
+            self.text(&blob.name);
+            self.byte(u8::from(blob.content.is_some()));
+            if let Some(content) = &blob.content {
+                self.input(content);
+            }
         }
         self.length(extended.values.len());
         for field in &extended.values {
@@ -826,6 +830,17 @@ impl Bytes {
             }
         }
         EXTENDED
+    }
+
+    fn input(&mut self, input: &QueuedInput) {
+        let condition = match input.condition {
+            Condition::None => 0,
+            Condition::Divergent => KIND_ONLY_DIVERGENT,
+        };
+        self.byte(input.kind as u8 | condition);
+        self.half(input.names.get());
+        self.length(input.bytes.len());
+        self.0.extend(&input.bytes);
     }
 
     fn other(&mut self, event: &OtherEntry) -> Tag {
@@ -1024,6 +1039,10 @@ impl<'a> Given<'a> {
         } else {
             None
         };
+        // A name's length and a flag.
+        let blobs = self.length(5).filter(|count| *count <= MOST_BLOBS)?;
+        let blobs = (0..blobs).map(|_| self.blob());
+        let blobs = blobs.collect::<Option<_>>()?;
         // A kind, a name, a flag, a type and a length at least.
         let count = self.length(11)?;
         let values = (0..count).map(|_| self.field());
@@ -1035,7 +1054,21 @@ impl<'a> Given<'a> {
             texts,
             extras,
             input,
+            blobs,
             values,
+        })
+    }
+
+    fn blob(&mut self) -> Option<QueuedBlob> {
+        let name = self.text().filter(|name| name.len() <= MOST_BLOB_NAME)?;
+        let content = if self.flag()? {
+            Some(self.input()?)
+        } else {
+            None
+        };
+        Some(QueuedBlob {
+            name: name.to_owned(),
+            content,
         })
     }
 
@@ -1274,7 +1307,8 @@ mod tests {
         let kind = prop_oneof![
             Just(InputKind::F32),
             Just(InputKind::F64),
-            Just(InputKind::Bytes)
+            Just(InputKind::Bytes),
+            Just(InputKind::Deflated)
         ];
         let words = prop::collection::vec(any::<u64>(), 0..60);
         (kind, words, 0_usize..8, any::<u32>()).prop_map(|(kind, words, less, names)| {
@@ -1282,7 +1316,7 @@ mod tests {
             let less = match kind {
                 InputKind::F32 => less / 4 * 4,
                 InputKind::F64 => 0,
-                InputKind::Bytes => less,
+                InputKind::Bytes | InputKind::Deflated => less,
             };
             bytes.truncate(bytes.len().saturating_sub(less));
             QueuedInput {
@@ -1310,9 +1344,12 @@ mod tests {
         let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..40);
         let memory = prop::option::of(any::<u64>());
         let texts = prop::option::of(texts);
-        let carried = (extras(), prop::option::of(inputs()), fields());
+        let blob = ("[a-z]{0,64}", prop::option::of(inputs()));
+        let blob = blob.prop_map(|(name, content)| QueuedBlob { name, content });
+        let blobs = prop::collection::vec(blob, 0..4);
+        let carried = (extras(), prop::option::of(inputs()), blobs, fields());
         let extended = (records(), values, memory, texts, carried).prop_map(
-            |(record, probabilities, memory, texts, (extras, input, values))| {
+            |(record, probabilities, memory, texts, (extras, input, blobs, values))| {
                 let extras = (!extras.as_extras().is_none()).then(|| Box::new(extras));
                 Message::Extended(Box::new(Extended {
                     record,
@@ -1322,6 +1359,7 @@ mod tests {
                     extras,
                     input,
                     values,
+                    blobs,
                 }))
             },
         );

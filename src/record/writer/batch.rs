@@ -8,7 +8,7 @@ use crate::engine::format::block::{Block, BlockEncoder, RowHead, StoredDecision}
 use crate::engine::format::merge::merged;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::row::{
-    CheckpointEventRow, GapRow, InputRef, NameId, NameIds, Note, OutcomeRow, OutcomeValue,
+    BlobRow, CheckpointEventRow, GapRow, InputRef, NameId, NameIds, Note, OutcomeRow, OutcomeValue,
     RepeatRow, StoredValue, SystemEventRow, flag,
 };
 use crate::engine::inputs::store::{InputStore, InputsCommit};
@@ -23,7 +23,7 @@ use crate::entry::timestamp::Timestamp;
 use crate::entry::typed::ValueKind;
 use crate::entry::value::Value;
 use crate::record::queue::drop_counters::Drops;
-use crate::record::queue::input_queue::QueuedInput;
+use crate::record::queue::input_queue::{QueuedBlob, QueuedInput};
 use crate::record::queue::local_names::NO_NAME;
 use crate::record::queue::message::{
     Message, NO_PROCESSING, OtherEntry, QueuedValue, Record, Texts, TypedField, name_kind,
@@ -94,6 +94,11 @@ impl Batch {
         inputs.map_or_else(|| InputsCommit::of(0), InputStore::take)
     }
 
+    /// Whether there are inputs that no commit has.
+    pub(crate) fn has_inputs(&self) -> bool {
+        self.inputs.as_ref().is_some_and(InputStore::has_pending)
+    }
+
     /// Those of a commit could not be made durable: later ones of the same file are lost, too.
     pub(crate) fn give_inputs_up(&mut self) {
         self.inputs.iter_mut().for_each(InputStore::give_up);
@@ -106,6 +111,13 @@ impl Batch {
             number,
             names: names.get(input.names),
         })
+    }
+
+    fn keep_blob(&mut self, blob: &QueuedBlob) -> BlobRow {
+        let (inputs, content) = (self.inputs.as_mut(), blob.content.as_ref());
+        let both = inputs.zip(content);
+        let number = both.and_then(|(inputs, content)| inputs.keep(content.kind, &content.bytes));
+        (blob.name.clone(), number)
     }
 
     /// Whether something is encoded that the spool does not have.
@@ -292,6 +304,12 @@ impl Batch {
                 }
                 let values = stored_values(extended.values, names);
                 stored.values = &values;
+                let blobs: Vec<BlobRow> = extended
+                    .blobs
+                    .iter()
+                    .map(|blob| self.keep_blob(blob))
+                    .collect();
+                stored.blobs = &blobs;
                 let question = self.question(&stored);
                 let judged = (question, conditional);
                 self.push_inference(stored, judged, record, names, readings);
@@ -455,6 +473,7 @@ impl Batch {
         let has_features = stored.flags & flag::FEATURES != 0;
         // Without features there is no question to compare; attributes may hold anything.
         let has_attributes = !stored.attributes.is_empty()
+            || !stored.blobs.is_empty()
             || stored
                 .values
                 .iter()
@@ -582,6 +601,7 @@ fn stored<'a>(
             nanos => nanos + 1,
         },
         attributes: texts.map_or(&[], |texts| &texts.attributes),
+        blobs: &[],
         extras: Extras::NONE,
         input: if record.is_input_given_up {
             InputRef::GivenUp

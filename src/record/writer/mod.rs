@@ -347,10 +347,12 @@ impl Writer {
         if self.failed.is_some() || self.in_flight.is_some() || self.recent_no_room().is_some() {
             return;
         }
-        if self.spooling.is_some()
+        // The spool's frames count commits of the run that they began in. The next opener removes a
+        // file of inputs that no commit has, as soon as its run is over.
+        let has_to_commit = self.spooling.is_some() || self.batch.has_inputs();
+        if has_to_commit
             && (self.commit_batch().is_err() || self.failed.is_some() || self.in_flight.is_some())
         {
-            // The spool's frames count commits of the run that they began in.
             return;
         }
         let now = self.queue.clock.now();
@@ -379,7 +381,9 @@ impl Writer {
         if let Some(intake) = &mut self.intake {
             intake.move_to_run(run);
         }
-        self.status.lock().run = run;
+        let mut known = self.status.lock();
+        known.run = run;
+        known.died_inputs = self.hot.lost_inputs();
     }
 
     fn readings(&mut self) -> Readings {

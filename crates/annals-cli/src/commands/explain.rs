@@ -7,6 +7,7 @@ use annals::{Checkpoint, InferenceId, InferenceRecord, Outcomes, Reader, Registr
 use serde_json::json;
 
 use super::runs;
+use crate::blob::{self, NamedBlob};
 use crate::checkpoint;
 use crate::entries::{self, EntryColumn};
 use crate::failure::{Done, Failure, Result};
@@ -23,7 +24,8 @@ use crate::units;
 #[command(after_help = "\
 Examples:
   annals explain 3-17
-  annals explain 3-17 --neighbours 10 --json")]
+  annals explain 3-17 --neighbours 10 --json
+  annals explain 3-17 --blob prompt > prompt.txt")]
 pub struct ExplainArgs {
     /// The decision's id, as `log` returned it and `tail --columns id` shows it.
     #[arg(value_parser = filter::id)]
@@ -31,6 +33,9 @@ pub struct ExplainArgs {
     /// How many decisions of the same model about the same symbol to show, before and after.
     #[arg(long, default_value_t = 3)]
     neighbours: usize,
+    /// Writes the blob of this name whole, and nothing else.
+    #[arg(long, value_name = "NAME")]
+    blob: Option<String>,
 }
 
 /// Known facts about one inference.
@@ -39,6 +44,7 @@ struct Explained {
     outcomes: Option<Outcomes>,
     /// Or why it cannot be read.
     input: annals::Result<KeptInput>,
+    blobs: Vec<NamedBlob>,
     checkpoint: Option<Checkpoint>,
     aliases: Vec<(String, String)>,
     repeats: Vec<InferenceRecord>,
@@ -60,6 +66,10 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
             args.id
         )));
     };
+    if let Some(name) = &args.blob {
+        blob::write(&reader, &record, name, out)?;
+        return Ok(missing::done(&reader));
+    }
     let known = look(dir, &reader, record, args.neighbours)?;
     if out.json {
         let many = |records: &[InferenceRecord]| -> Vec<_> {
@@ -74,6 +84,7 @@ pub fn run(dir: &Path, args: ExplainArgs, out: &mut Out) -> Result<Done> {
             "predictions": predictions::as_json(
                 &predictions::of(&known.record, known.outcomes.as_ref()),
             ),
+            "blobs": known.blobs.iter().map(blob::as_json).collect::<Vec<_>>(),
             "checkpoint": known.checkpoint.as_ref()
                 .map(|one| checkpoint::as_json(one, &known.aliases)),
             "repeats": many(&known.repeats),
@@ -143,6 +154,7 @@ fn look(dir: &Path, reader: &Reader, record: InferenceRecord, most: usize) -> Re
         links: Links::of(reader, &record)?,
         run: reader.run(record.id.run()),
         input: reader.input(record.id),
+        blobs: blob::of(reader, &record),
         checkpoint,
         aliases,
         repeats,
@@ -199,6 +211,10 @@ fn print(known: &Explained, out: &mut Out) -> Result<()> {
     }
     if let Some(text) = input::in_words(&known.input) {
         out.line(format!("  {:<14} {text}", "input"))?;
+    }
+    for (name, known) in &known.blobs {
+        let name = format!("blob {}", crate::table::escaped(name));
+        out.line(format!("  {name:<14} {}", blob::in_words(known)))?;
     }
     if record.divergent {
         let text = "the same features were just answered differently by the same checkpoint";

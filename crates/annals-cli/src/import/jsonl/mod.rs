@@ -300,7 +300,11 @@ impl JsonlImport {
         }
         self.times.doubts.take().count(report);
         for field in line::unknown(&text) {
-            report.not_taken(field, "a field that is not known");
+            let reason = match field.as_str() {
+                "blobs" => "names of blobs, whose content is in no export",
+                _ => "a field that is not known",
+            };
+            report.not_taken(field, reason);
         }
         for lost in &lost {
             report.not_taken(&*lost.field, lost.reason);
