@@ -166,10 +166,12 @@ fn hide_addresses(text: &mut Redaction<'_>) {
     let Some(given) = text.text().filter(|given| given.contains('@')) else {
         return;
     };
-    let hide = |word| match str::contains(word, '@') {
-        true => "[address]",
-        false => word,
-    };
-    let hidden: Vec<&str> = given.split(' ').map(hide).collect();
-    text.replace(hidden.join(" "));
+    let words = given.split_inclusive(char::is_whitespace);
+    let hidden: String = words
+        .map(|word| match word.trim_end() {
+            address if address.contains('@') => word.replace(address, "[address]"),
+            _ => word.to_owned(),
+        })
+        .collect();
+    text.replace(hidden);
 }

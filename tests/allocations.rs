@@ -185,6 +185,36 @@ fn bound_predictions_allocate_nothing_where_there_are_lanes() {
     assert_nothing_lost(&journal);
 }
 
+/// Attributes that are bound, and names of one call.
+#[test]
+fn bound_attributes_allocate_nothing_where_there_are_lanes() {
+    use annals::entry::AttributeType;
+
+    let dir = tempfile::tempdir().unwrap();
+    let journal = options().without_mirror().open(dir.path()).unwrap();
+    if journal.health().black_box != annals::BlackBox::Lanes {
+        return;
+    }
+    let builder = journal.recorder("m", "s").actions(["up", "down"]);
+    let numbers = (0..19).map(|number| (format!("a{number}"), AttributeType::F32));
+    let types = numbers.chain([("venue".to_owned(), AttributeType::Text)]);
+    let recorder = builder.attributes(types).build().unwrap();
+    let torques = [0.25; 7];
+    let log = |number: u32| {
+        let mut values = [f64::from(number).into(); 20];
+        values[19] = "paper".into();
+        let decision = recorder.inference(0).probabilities(&[0.75, 0.25]);
+        let decision = decision
+            .symbol("other")
+            .checkpoint("c2")
+            .action_vector(&torques);
+        assert!(decision.attribute_values(&values).log().is_some());
+    };
+    // As many as a lane has room for.
+    assert_eq!(allocations(500, log), [0; THREADS]);
+    assert_nothing_lost(&journal);
+}
+
 /// Where there are lanes, a vector goes into one as it is.
 #[test]
 fn calls_that_keep_their_input_allocate_nothing() {

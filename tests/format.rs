@@ -119,6 +119,9 @@ macro_rules! take {
     }};
 }
 
+/// Kind, type and name; gaps, numbers and bytes.
+type ValueColumn = ([u32; 3], Vec<i64>, Vec<i64>, Vec<u8>);
+
 /// A block as it lies there: the columns' numbers, then the lists.
 #[derive(Debug, PartialEq)]
 struct Parts {
@@ -129,8 +132,7 @@ struct Parts {
     propensities: Vec<f32>,
     vectors: Vec<f32>,
     correlations: String,
-    /// Kind, type and name; gaps, numbers and bytes.
-    values: Vec<([u32; 3], Vec<i64>, Vec<i64>, Vec<u8>)>,
+    values: Vec<ValueColumn>,
     /// Position, recorded time, inference of an outcome, when it turned out, bytes.
     note_columns: Vec<Vec<i64>>,
     notes: Vec<Note>,
@@ -357,7 +359,7 @@ fn a_row_with_everything_in_it_is_read_from_the_file() {
     let model = "m".repeat(300);
     let file = file_of_one_row(&model);
     // One event with attributes, and the first id of the first run.
-    let start = [1, 1, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+    let start = [1, 1, 1, 0, 253, 0, 0, 0, 0, 0, 1, 0, 0];
     let found = file.windows(start.len()).position(|bytes| bytes == start);
     let mut rest = &file[found.unwrap()..];
     let (header, parts) = block(&mut rest).unwrap();

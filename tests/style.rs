@@ -32,7 +32,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn no_line_is_wider_than_100_columns() {
     let mut found = Vec::new();
-    for folder in ["src", "tests", "benches", "examples", "crates", "fuzz"] {
+    for folder in [
+        "src", "tests", "benches", "examples", "crates", "fuzz", "python",
+    ] {
         sources(&root().join(folder), &mut found);
     }
     assert!(found.len() > 100, "{} files", found.len());

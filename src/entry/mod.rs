@@ -1,5 +1,6 @@
 //! The public vocabulary: decisions, outcomes, events, ids, times, values and errors.
 
+pub(crate) mod attribute;
 pub(crate) mod blob;
 pub(crate) mod clock;
 pub(crate) mod episode;
@@ -27,6 +28,7 @@ pub(crate) mod timestamp;
 pub(crate) mod typed;
 pub(crate) mod value;
 
+pub use attribute::AttributeValue;
 pub use blob::KeptBlob;
 pub use episode::{EpisodeEnd, EpisodeId, EpisodeRecord};
 pub use event::CheckpointAction;
@@ -36,3 +38,4 @@ pub use manifest::RunManifest;
 pub use outcome::{Latest, OutcomeEntry, RecordedOutcome};
 pub use record::{CheckpointEvent, Gap, Probabilities, Repeat, Run, RunState, SystemEvent};
 pub use shared_slice::SharedSlice;
+pub use typed::AttributeType;

@@ -35,6 +35,10 @@ pub struct Entry {
 /// The kinds of [`Entry`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most entries are inferences, and a box for each would cost an allocation"
+)]
 pub enum Content {
     /// A decision in full.
     Inference(InferenceRecord),

@@ -1,4 +1,4 @@
-//! Values of one type each, under names that are bound once: predictions.
+//! Values of one type each, under names that are bound once: predictions and attributes.
 
 /// What a typed value is. The number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,13 +7,21 @@ pub(crate) enum ValueKind {
     Attribute = 1,
 }
 
-/// The type of a typed value. The number is stored.
+/// The type of an attribute that a recorder binds with
+/// [`RecorderBuilder::attributes`](crate::record::RecorderBuilder::attributes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum ValueType {
+#[non_exhaustive]
+// The number is stored.
+pub enum AttributeType {
+    /// A real number of 32 bits. Read back, it has the digits that it prints with.
     F32 = 0,
+    /// A real number of 64 bits.
     F64 = 1,
+    /// A whole number of 64 bits. A block stores each in as few bytes as its numbers differ by.
     I64 = 2,
+    /// Yes or no.
     Bool = 3,
+    /// Text.
     Text = 4,
 }
 
@@ -28,16 +36,27 @@ impl ValueKind {
     }
 }
 
-impl ValueType {
+impl AttributeType {
     /// The type with this number.
-    pub(crate) const fn of(number: u64) -> Option<ValueType> {
+    pub(crate) const fn of(number: u64) -> Option<AttributeType> {
         match number {
-            0 => Some(ValueType::F32),
-            1 => Some(ValueType::F64),
-            2 => Some(ValueType::I64),
-            3 => Some(ValueType::Bool),
-            4 => Some(ValueType::Text),
+            0 => Some(AttributeType::F32),
+            1 => Some(AttributeType::F64),
+            2 => Some(AttributeType::I64),
+            3 => Some(AttributeType::Bool),
+            4 => Some(AttributeType::Text),
             _ => None,
+        }
+    }
+
+    /// Its name, for messages.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            AttributeType::F32 => "F32",
+            AttributeType::F64 => "F64",
+            AttributeType::I64 => "I64",
+            AttributeType::Bool => "Bool",
+            AttributeType::Text => "Text",
         }
     }
 }
@@ -53,13 +72,13 @@ pub(crate) enum TypedRef<'a> {
 }
 
 impl<'a> TypedRef<'a> {
-    pub(crate) const fn value_type(self) -> ValueType {
+    pub(crate) const fn value_type(self) -> AttributeType {
         match self {
-            TypedRef::F32(_) => ValueType::F32,
-            TypedRef::F64(_) => ValueType::F64,
-            TypedRef::I64(_) => ValueType::I64,
-            TypedRef::Bool(_) => ValueType::Bool,
-            TypedRef::Text(_) => ValueType::Text,
+            TypedRef::F32(_) => AttributeType::F32,
+            TypedRef::F64(_) => AttributeType::F64,
+            TypedRef::I64(_) => AttributeType::I64,
+            TypedRef::Bool(_) => AttributeType::Bool,
+            TypedRef::Text(_) => AttributeType::Text,
         }
     }
 
@@ -76,14 +95,14 @@ impl<'a> TypedRef<'a> {
     }
 
     /// The value of these bits, or the text; `None` if no value has them.
-    pub(crate) fn of(value_type: ValueType, bits: u64, text: &'a str) -> Option<Self> {
+    pub(crate) fn of(value_type: AttributeType, bits: u64, text: &'a str) -> Option<Self> {
         Some(match value_type {
-            ValueType::F32 => TypedRef::F32(f32::from_bits(u32::try_from(bits).ok()?)),
-            ValueType::F64 => TypedRef::F64(f64::from_bits(bits)),
-            ValueType::I64 => TypedRef::I64(bits.cast_signed()),
-            ValueType::Bool if bits > 1 => return None,
-            ValueType::Bool => TypedRef::Bool(bits == 1),
-            ValueType::Text => TypedRef::Text(text),
+            AttributeType::F32 => TypedRef::F32(f32::from_bits(u32::try_from(bits).ok()?)),
+            AttributeType::F64 => TypedRef::F64(f64::from_bits(bits)),
+            AttributeType::I64 => TypedRef::I64(bits.cast_signed()),
+            AttributeType::Bool if bits > 1 => return None,
+            AttributeType::Bool => TypedRef::Bool(bits == 1),
+            AttributeType::Text => TypedRef::Text(text),
         })
     }
 

@@ -3,7 +3,9 @@
 //! error that names that process. They succeed when it continues.
 
 use std::env;
+use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -205,25 +207,40 @@ fn another_holder_gets_a_wait_of_its_own() {
     journal.close().unwrap();
     let reader = Reader::open(&dir).unwrap();
     let newest = |reader: &Reader| reader.newest(1).next().transpose();
-    let (mut at, mut met) = (1, 0);
-    while let Some(first) = Stopped::start(&dir, at) {
-        hasty.0.store(true, Ordering::SeqCst);
-        let held_up = newest(&reader).is_err();
-        first.go_on();
-        if held_up && let Some(second) = Stopped::start(&dir, at) {
-            let began = Instant::now();
-            if let Err(Error::Locked { waited, .. }) = newest(&reader) {
-                assert!(began.elapsed() >= PATIENCE, "at {at}: {waited:?}");
-                met += 1;
-                // Those that follow share that wait.
-                let again = newest(&reader).unwrap_err();
-                assert!(matches!(again, Error::Locked { waited: more, .. } if more >= waited));
-            }
-            second.go_on();
+    let (first, held) = holding_the_header(&dir, 1).unwrap();
+    hasty.0.store(true, Ordering::SeqCst);
+    newest(&reader).unwrap_err();
+    first.go_on();
+    let (second, _) = holding_the_header(&dir, held.saturating_sub(5).max(1)).unwrap();
+    let began = Instant::now();
+    let Err(Error::Locked { waited, .. }) = newest(&reader) else {
+        panic!("it read past the second process");
+    };
+    assert!(began.elapsed() >= PATIENCE, "{waited:?}");
+    // Those that follow share that wait.
+    let again = newest(&reader).unwrap_err();
+    assert!(matches!(again, Error::Locked { waited: more, .. } if more >= waited));
+    second.go_on();
+    hasty.0.store(false, Ordering::SeqCst);
+    newest(&reader).unwrap();
+}
+
+/// A process that is stopped with the lock on the header, and the number of the call, from `at` on.
+fn holding_the_header(dir: &Path, mut at: usize) -> Option<(Stopped, usize)> {
+    let lock = fs::metadata(dir.join("runs/header.lock")).unwrap().ino();
+    loop {
+        let stopped = Stopped::start(dir, at)?;
+        let handles = format!("/proc/{}/fdinfo", stopped.pid().as_raw_nonzero());
+        let holds = fs::read_dir(handles).unwrap().any(|handle| {
+            let said = fs::read_to_string(handle.unwrap().path()).unwrap_or_default();
+            let words = format!(":{lock} ");
+            said.lines()
+                .any(|line| line.contains(" WRITE ") && line.contains(&words))
+        });
+        if holds {
+            return Some((stopped, at));
         }
-        hasty.0.store(false, Ordering::SeqCst);
-        newest(&reader).unwrap();
+        stopped.go_on();
         at += 1;
     }
-    assert!(met > 0, "no second process stood in the way");
 }

@@ -101,6 +101,7 @@ fn selections(block: &BlockReader<'_>, rows: &[StoredEntry]) {
             correlation: None,
             cause: None,
             steps: Steps::default(),
+            attributes: Vec::new(),
         };
         let meant = |entry: &&StoredEntry| {
             names(entry).is_some_and(|(names, is_repeat)| {

@@ -2,9 +2,11 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use crate::engine::format::attribute_filter::AttributeFilter;
 use crate::engine::format::name::NameKind;
 use crate::engine::format::select::{Selection, Steps};
 use crate::engine::source::Source;
+use crate::entry::attribute::AttributeCondition;
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
@@ -31,6 +33,7 @@ pub(super) struct Criteria {
     pub(super) correlation: Option<String>,
     pub(super) cause: Option<InferenceId>,
     pub(super) steps: Steps,
+    pub(super) attributes: Vec<(String, AttributeCondition)>,
     pub(super) repeats: Repeats,
     /// Event times; `None` means all.
     pub(super) times: Option<RangeInclusive<Timestamp>>,
@@ -56,6 +59,15 @@ impl Criteria {
             wanted(NameKind::Action, &self.action)?,
             wanted(NameKind::Checkpoint, &self.checkpoint)?,
         );
+        let mut attributes = Vec::new();
+        for (name, condition) in &self.attributes {
+            attributes.push(AttributeFilter {
+                name: name.clone(),
+                // Without an id, decisions may have it as an attribute that nobody has bound.
+                id: source.name_id(NameKind::AttributeName as u8, name)?,
+                condition: condition.clone(),
+            });
+        }
         let asked = self.sequences.clone().unwrap_or(Sequence::ZERO..end);
         Ok(Selection {
             // No entry has a name that the table does not know.
@@ -72,6 +84,7 @@ impl Criteria {
             correlation: self.correlation.clone(),
             cause: self.cause,
             steps: self.steps,
+            attributes,
         })
     }
 }

@@ -27,6 +27,7 @@ use crate::engine::directory::Directory;
 use crate::engine::format::row::NameId;
 use crate::engine::format::scan::Scan;
 use crate::engine::source::Source;
+pub use crate::entry::attribute::AttributeCondition;
 use crate::entry::clock::Clock;
 use crate::entry::error::Result;
 use crate::entry::ids::{InferenceId, JournalId, RunId};

@@ -21,6 +21,7 @@ use crate::entry::record::{
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::entry::typed::{TypedValue, ValueKind};
+use crate::entry::value::Value;
 
 type Labels = Arc<[Arc<str>]>;
 
@@ -208,7 +209,7 @@ impl ReaderDictionary {
                 .checked_sub(1)
                 .map(|kib| kib.saturating_mul(1_024)),
             checkpoint: names.checkpoint,
-            attributes: row.attributes.clone(),
+            attributes: self.attributes(source, row)?,
             divergent: row.flags & flag::DIVERGENT != 0,
             repeat_of: None,
             propensity: extras.propensity,
@@ -220,6 +221,21 @@ impl ReaderDictionary {
             predictions: self.predictions(source, row)?,
             blobs: row.blobs.iter().map(|(name, _)| name.clone()).collect(),
         })
+    }
+
+    /// Bound attributes, sorted by name, and then the others as they were given.
+    fn attributes(&self, source: &Source, row: &InferenceRow) -> Result<Vec<(String, Value)>> {
+        let mut attributes = Vec::new();
+        for stored in &row.values {
+            if stored.kind == ValueKind::Attribute {
+                let name = self.name(source, stored.name)?;
+                attributes.push((name.to_string(), stored.value.as_typed().to_value()));
+            }
+        }
+        // Stored ones are in the order of their ids, which another journal gives differently.
+        attributes.sort_by(|one, other| one.0.cmp(&other.0));
+        attributes.extend(row.attributes.iter().cloned());
+        Ok(attributes)
     }
 
     fn predictions(&self, source: &Source, row: &InferenceRow) -> Result<Vec<(Arc<str>, f64)>> {

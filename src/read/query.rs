@@ -11,6 +11,7 @@ use crate::engine::format::row::InputRef;
 use crate::engine::format::select::{Selection, Steps};
 use crate::engine::kv::range::Direction;
 use crate::engine::meta::Extent;
+use crate::entry::attribute::AttributeCondition;
 use crate::entry::episode::EpisodeId;
 use crate::entry::error::Result;
 use crate::entry::ids::InferenceId;
@@ -104,6 +105,40 @@ impl Query {
     /// ```
     pub fn checkpoint(mut self, id: impl Into<String>) -> Self {
         self.criteria.checkpoint = Some(id.into());
+        self
+    }
+
+    /// Only with an attribute that meets a condition: a text, a flag or a number that it equals, or
+    /// a range of numbers. It may be [bound](crate::record::RecorderBuilder::attributes) or not.
+    /// Of several conditions all have to be met. A repeat has no attributes. Blocks are looked
+    /// through: a time range bounds the cost.
+    ///
+    /// ```
+    /// use annals::entry::AttributeType;
+    /// use annals::{Inference, Journal};
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let recorder = builder.attributes([("spread", AttributeType::F32)]).build()?;
+    /// for spread in [0.25, 0.75] {
+    ///     recorder.inference(0).attribute_values(&[spread.into()]).log();
+    /// }
+    /// journal.log(Inference::new("other", "ETH/USDT", "BUY").attribute("spread", 0.5));
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let query = journal.reader()?.inferences();
+    /// assert_eq!(query.clone().attribute("spread", 0.5..).iter().count(), 2);
+    /// assert_eq!(query.clone().attribute("spread", 0.25).iter().count(), 1);
+    /// assert_eq!(query.attribute("venue", "paper").iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn attribute(
+        mut self,
+        name: impl Into<String>,
+        condition: impl Into<AttributeCondition>,
+    ) -> Self {
+        self.criteria
+            .attributes
+            .push((name.into(), condition.into()));
         self
     }
 

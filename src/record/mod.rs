@@ -1,5 +1,6 @@
 //! From a call to a committed entry: recorder, queue, batches, deduplication and commits.
 
+mod bound_values;
 pub(crate) mod conditions;
 pub(crate) mod episode;
 pub(crate) mod flush;

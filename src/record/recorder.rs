@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
+use super::bound_values::BoundValues;
 use super::keep_inputs::{BoundInputs, KeepInputs};
 use super::queue::Queue;
+use super::queue::enqueue::MOST_TEXT;
 use super::queue::enqueue::{Carried, Facts, GivenNames};
 use super::queue::local_names::{LocalName, NO_NAME};
 use super::queue::message::Texts;
 use super::queue::refusals::{RefusalKind, Why};
-use super::queue::typed::{BoundName, GivenValues};
+use super::queue::typed::GivenValues;
 use super::steps::Steps;
 use crate::engine::format::name::{NameKind, join_labels};
+use crate::entry::attribute::AttributeValue;
 use crate::entry::blob::Blob;
 use crate::entry::episode::EpisodeId;
 use crate::entry::error::{Error, Result};
@@ -23,9 +26,8 @@ use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Attributes as _, Processing, Timer};
 use crate::entry::input::GivenInput;
 use crate::entry::outcome::Outcome;
-use crate::entry::prediction;
 use crate::entry::timestamp::Timestamp;
-use crate::entry::typed::ValueKind;
+use crate::entry::typed::AttributeType;
 use crate::entry::value::Value;
 
 /// Collects the names of a [`Recorder`]; from [`Journal::recorder`](crate::Journal::recorder).
@@ -41,6 +43,7 @@ pub struct RecorderBuilder {
     pub(super) keep_inputs: KeepInputs,
     pub(super) feature_names: Vec<String>,
     predictions: Vec<String>,
+    attributes: Vec<(String, AttributeType)>,
 }
 
 impl RecorderBuilder {
@@ -56,6 +59,7 @@ impl RecorderBuilder {
             keep_inputs: KeepInputs::Asked,
             feature_names: Vec::new(),
             predictions: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 
@@ -152,11 +156,51 @@ impl RecorderBuilder {
         self
     }
 
+    /// Names and types of attributes, in the order in which [`Prepared::attribute_values`] gets
+    /// their values. They are stored in columns: a value takes as many bytes as its type, and none
+    /// where it is missing. Readers give them as [attributes](crate::InferenceRecord::attributes),
+    /// sorted by name, and [`Query::attribute`](crate::Query::attribute) filters by them. Names are
+    /// kept for ever. Up to 1,024.
+    ///
+    /// ```
+    /// use annals::Journal;
+    /// use annals::entry::AttributeType;
+    ///
+    /// let journal = Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let recorder = builder
+    ///     .attributes([
+    ///         ("spread", AttributeType::F32),
+    ///         ("position", AttributeType::I64),
+    ///         ("venue", AttributeType::Text),
+    ///     ])
+    ///     .build()?;
+    /// let values = [0.25.into(), (-3).into(), "paper".into()];
+    /// let id = recorder.inference(0).attribute_values(&values).log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    ///
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.attributes[0], ("position".to_owned(), (-3).into()));
+    /// let wide = journal.reader()?.inferences().attribute("spread", 0.5..);
+    /// assert_eq!(wide.iter().count(), 0);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    pub fn attributes<A: AsRef<str>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (A, AttributeType)>,
+    ) -> Self {
+        let attributes = attributes.into_iter();
+        self.attributes = attributes
+            .map(|(name, value_type)| (name.as_ref().to_owned(), value_type))
+            .collect();
+        self
+    }
+
     /// Binds the names.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] without any action, for an action, label or prediction that is
-    /// given twice, and for more of either than an inference may have (1,024).
+    /// [`Error::InvalidOption`] without any action, for an action, label, prediction or attribute
+    /// that is given twice, and for more of either than an inference may have (1,024).
     ///
     /// ```
     /// let journal = annals::Journal::in_memory()?;
@@ -177,6 +221,20 @@ impl RecorderBuilder {
         refuse_twice("labels", self.labels.as_deref().unwrap_or_default())?;
         // One prediction would be compared with the other's actual.
         refuse_twice("predictions", &self.predictions)?;
+        let names: Vec<String> = self.attributes.iter().map(|one| one.0.clone()).collect();
+        refuse_twice("attributes", &names)?;
+        for (name, many) in [
+            ("predictions", self.predictions.len()),
+            ("attributes", names.len()),
+        ] {
+            if many > MOST {
+                return Err(Error::InvalidOption {
+                    name,
+                    value: format!("{many} of them"),
+                    advice: "give at most 1,024",
+                });
+            }
+        }
         let most = self
             .actions
             .len()
@@ -188,18 +246,7 @@ impl RecorderBuilder {
                 advice: "give at most 1,024 actions or labels",
             });
         }
-        if self.predictions.len() > MOST {
-            return Err(Error::InvalidOption {
-                name: "predictions",
-                value: format!("{} of them", self.predictions.len()),
-                advice: "give at most 1,024",
-            });
-        }
-        let bind = |name: &String| {
-            let stored = prediction::actual_of(name);
-            BoundName::bind(&self.queue.names, ValueKind::Prediction, &stored)
-        };
-        let predictions: Vec<BoundName> = self.predictions.iter().map(bind).collect();
+        let values = BoundValues::bind(&self.queue.names, &self.predictions, &self.attributes);
         let inputs = BoundInputs::bind(&self.queue, self.keep_inputs, &self.feature_names)?;
         let mut recorder = Recorder {
             queue: Some(self.queue),
@@ -211,7 +258,7 @@ impl RecorderBuilder {
                 labels: NO_NAME,
             },
             actions: Arc::new(Actions::default()),
-            values: predictions.into(),
+            values: Arc::new(values),
             written: None,
             deterministic: self.deterministic,
             inputs,
@@ -270,8 +317,8 @@ pub struct Recorder {
     /// `actions`, or was never given.
     names: GivenNames,
     actions: Arc<Actions>,
-    /// Names of predictions.
-    values: Arc<[BoundName]>,
+    /// Names of predictions and attributes.
+    values: Arc<BoundValues>,
     written: Option<Arc<Texts>>,
     deterministic: bool,
     pub(super) inputs: BoundInputs,
@@ -312,7 +359,7 @@ impl Recorder {
                 labels: NO_NAME,
             },
             actions: Arc::new(Actions::default()),
-            values: Arc::new([]),
+            values: Arc::new(BoundValues::default()),
             written: None,
             deterministic: false,
             inputs: BoundInputs::default(),
@@ -405,6 +452,8 @@ impl Recorder {
             attributes: &[],
             extras: Extras::NONE,
             predictions: &[],
+            values: &[],
+            instead: Instead::NOTHING,
             sampled: false,
             steps: None,
             input: None,
@@ -591,14 +640,20 @@ impl Recorder {
         let input = more.and_then(|more| more.input);
         let typed = more.map_or(GivenValues::NONE, |more| more.values);
         let blobs = more.map_or(&[][..], |more| more.blobs);
-        if !plain || !blobs.is_empty() {
+        let instead = more.map_or(Instead::NOTHING, |more| more.instead);
+        if !instead.is_nothing() {
+            self.name_instead(queue, instead, &mut names);
+        }
+        let is_named = (instead.symbol.is_none() || names.symbol != NO_NAME)
+            && (instead.checkpoint.is_none() || names.checkpoint != NO_NAME);
+        if !plain || !is_named || instead.memory.is_some() || !blobs.is_empty() {
             let carried = Carried {
                 extras,
                 input,
                 blobs,
                 values: typed.to_fields(),
             };
-            return self.log_written(queue, names, facts, action, prepared, carried);
+            return self.log_written(queue, names, facts, action, prepared, (carried, instead));
         }
         if let Some(input) = input {
             return Recorder::log_with_input(queue, names, facts, values, input, (extras, typed));
@@ -610,6 +665,17 @@ impl Recorder {
             return queue.log_with_extras(names, facts, probabilities, extras, typed);
         }
         queue.log_record(names, facts, probabilities, values.len())
+    }
+
+    /// The names of one call. One that the table of names has no room for is none.
+    fn name_instead(&self, queue: &Queue, instead: Instead<'_>, names: &mut GivenNames) {
+        let id = |kind, text| queue.names.id(kind, text).unwrap_or(NO_NAME);
+        if let Some(symbol) = instead.symbol {
+            names.symbol = id(NameKind::Symbol, symbol);
+        }
+        if let Some(checkpoint) = instead.checkpoint {
+            names.checkpoint = id(NameKind::Checkpoint, checkpoint);
+        }
     }
 
     #[cold]
@@ -655,16 +721,25 @@ impl Recorder {
         facts: Facts,
         action: &Bound,
         prepared: &Plain<'_>,
-        carried: Carried<'_>,
+        (carried, instead): (Carried<'_>, Instead<'_>),
     ) -> Option<InferenceId> {
         let mut texts = self.written.as_deref().cloned().unwrap_or_default();
+        for (text, name, slot) in [
+            (instead.symbol, names.symbol, &mut texts.symbol),
+            (instead.checkpoint, names.checkpoint, &mut texts.checkpoint),
+        ] {
+            // A bound name that is written out is not this call's.
+            if let Some(text) = text {
+                *slot = (name == NO_NAME).then(|| text.to_owned());
+            }
+        }
         texts.action = action.written.clone();
         texts.attributes = prepared.attributes.to_owned_pairs();
         let values = prepared.probabilities;
         if !values.is_empty() {
             texts.labels = self.actions.labels.clone();
         }
-        queue.send_extended(names, facts, values.into(), None, texts, carried)
+        queue.send_extended(names, facts, values.into(), instead.memory, texts, carried)
     }
 }
 
@@ -681,11 +756,33 @@ impl std::fmt::Debug for Recorder {
 struct More<'a> {
     extras: Extras<'a>,
     values: GivenValues<'a>,
+    instead: Instead<'a>,
     /// Whether the action was drawn from the probabilities.
     sampled: bool,
     /// The input, if it is to be kept, and the names of its values.
     input: Option<(GivenInput<'a>, LocalName)>,
     blobs: &'a [Blob<'a>],
+}
+
+/// What holds for one call, instead of what is bound or sampled.
+#[derive(Clone, Copy)]
+struct Instead<'a> {
+    symbol: Option<&'a str>,
+    checkpoint: Option<&'a str>,
+    memory: Option<u64>,
+}
+
+impl Instead<'_> {
+    const NOTHING: Instead<'static> = Instead {
+        symbol: None,
+        checkpoint: None,
+        memory: None,
+    };
+
+    #[inline(always)]
+    fn is_nothing(&self) -> bool {
+        self.symbol.is_none() && self.checkpoint.is_none() && self.memory.is_none()
+    }
 }
 
 /// A decision without extras and inputs. The usual call hands it over in memory, so it is small.
@@ -737,6 +834,8 @@ pub struct Prepared<'a> {
     attributes: &'a [(&'a str, Value)],
     extras: Extras<'a>,
     predictions: &'a [f64],
+    values: &'a [AttributeValue<'a>],
+    instead: Instead<'a>,
     sampled: bool,
     /// Of the handle that numbers it.
     steps: Option<&'a Steps>,
@@ -756,13 +855,14 @@ impl<'a> Prepared<'a> {
 
     #[inline(never)]
     fn log_more(mut self) -> Option<InferenceId> {
-        let values = self.values()?;
+        let values = self.typed_values()?;
         if let Some(steps) = self.steps {
             self.extras.step = Some((steps.id, steps.take()));
         }
         let more = More {
             extras: self.extras,
             values,
+            instead: self.instead,
             sampled: self.sampled,
             input: self.recorder.input_to_keep(&self),
             blobs: self.blobs,
@@ -775,19 +875,48 @@ impl<'a> Prepared<'a> {
     }
 
     /// The typed values with their names; `None` if the call is refused for them.
-    fn values(&self) -> Option<GivenValues<'a>> {
+    fn typed_values(&self) -> Option<GivenValues<'a>> {
         let recorder = self.recorder;
         let queue = recorder.queue.as_deref()?;
-        let (given, bound) = (self.predictions.len(), recorder.values.len());
-        // A value without a name, or with another's, would be compared with a wrong actual.
-        if given > 0 && given != bound {
-            let kind = RefusalKind::WrongNumber;
-            recorder.refuse_for(queue, kind, "predictions", (given, bound), self.facts);
+        let bound = &recorder.values;
+        let refuse = |kind, field: &str, given, most| {
+            recorder.refuse_for(queue, kind, field, (given, most), self.facts);
+        };
+        // A value without a name, or with another's, would say something else.
+        for (field, given, bound) in [
+            (
+                "predictions",
+                self.predictions.len(),
+                bound.predictions.len(),
+            ),
+            ("attributes", self.values.len(), bound.attributes.len()),
+        ] {
+            if given > 0 && given != bound {
+                refuse(RefusalKind::WrongNumber, field, given, bound);
+                return None;
+            }
+        }
+        let mut bytes = 0;
+        for (bound, value) in bound.attributes.iter().zip(self.values) {
+            match value.as_type(bound.value_type) {
+                Some(value) => bytes += value.text_bytes(),
+                None if value.is_missing() => {}
+                None => {
+                    let most = bound.value_type as usize;
+                    refuse(RefusalKind::WrongType, &bound.text, 0, most);
+                    return None;
+                }
+            }
+        }
+        if bytes > MOST_TEXT {
+            refuse(RefusalKind::TooLong, "attributes", bytes, MOST_TEXT);
             return None;
         }
         Some(GivenValues {
-            prediction_names: &recorder.values,
+            prediction_names: &bound.predictions,
             predictions: self.predictions,
+            bound_attributes: &bound.attributes,
+            attributes: self.values,
         })
     }
 
@@ -1045,6 +1174,82 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The values of the [bound attributes](RecorderBuilder::attributes), in their order; one that
+    /// is not there is [`AttributeValue::Missing`] or a `None`. They travel without an allocation
+    /// where the journal has lanes, up to 20 numbers. A call is refused and counted if it has not
+    /// as many values as there are names, or one of another type.
+    ///
+    /// ```
+    /// use annals::entry::AttributeType;
+    ///
+    /// let journal = annals::Journal::in_memory()?;
+    /// let builder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]);
+    /// let types = [("spread", AttributeType::F64), ("venue", AttributeType::Text)];
+    /// let recorder = builder.attributes(types).build()?;
+    /// recorder.inference(0).attribute_values(&[0.25.into(), "paper".into()]).log();
+    /// recorder.inference(1).attribute_values(&[0.5.into(), None::<&str>.into()]).log();
+    ///
+    /// assert!(recorder.inference(0).attribute_values(&["x".into(), "y".into()]).log().is_none());
+    /// let refusal = &journal.health().refusals[0].refusal;
+    /// assert_eq!((refusal.model.as_deref(), &*refusal.field), (Some("dqn_agent"), "spread"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn attribute_values(mut self, values: &'a [AttributeValue<'a>]) -> Self {
+        self.values = values;
+        self
+    }
+
+    /// The subject of this decision, instead of the recorder's. One look-up in the thread's names.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// for symbol in ["BTC/USDT", "SOL/USDT"] {
+    ///     recorder.inference(0).symbol(symbol).log();
+    /// }
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// assert_eq!(journal.reader()?.inferences().symbol("SOL/USDT").iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn symbol(mut self, name: &'a str) -> Self {
+        self.instead.symbol = Some(name);
+        self
+    }
+
+    /// The checkpoint that decided, instead of the recorder's. One look-up in the thread's names.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// let id = recorder.inference(0).checkpoint("epoch_7").log().unwrap();
+    /// journal.flush().wait(std::time::Duration::from_secs(5))?;
+    /// let record = journal.reader()?.get(id)?.expect("it is committed");
+    /// assert_eq!(record.checkpoint.as_deref(), Some("epoch_7"));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn checkpoint(mut self, id: &'a str) -> Self {
+        self.instead.checkpoint = Some(id);
+        self
+    }
+
+    /// Bytes of memory that the process uses; see
+    /// [`Inference::memory`](crate::Inference::memory). Takes the slower way through an allocation.
+    ///
+    /// ```
+    /// let journal = annals::Journal::in_memory()?;
+    /// let recorder = journal.recorder("dqn_agent", "ETH/USDT").actions(["BUY", "SELL"]).build()?;
+    /// assert!(recorder.inference(0).memory(48 << 20).log().is_some());
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.instead.memory = Some(bytes);
+        self
+    }
+
     /// Anything else worth keeping; see [`Inference::attributes`](crate::Inference::attributes).
     /// Takes the slower way through an allocation.
     ///
@@ -1098,6 +1303,8 @@ impl<'a> Prepared<'a> {
     pub fn log(self) -> Option<InferenceId> {
         let is_usual = self.extras.is_none()
             && self.predictions.is_empty()
+            && self.values.is_empty()
+            && self.instead.is_nothing()
             && !self.sampled
             && self.steps.is_none()
             && self.blobs.is_empty();

@@ -2,6 +2,7 @@
 //! entries that are not in them yet, in one snapshot.
 
 pub(crate) mod ask;
+mod attributes;
 pub(crate) mod batches;
 pub(crate) mod bounds;
 pub(crate) mod cover;
@@ -33,6 +34,7 @@ use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
 use crate::read::Reader;
+pub use attributes::AttributeRow;
 use cover::{Cover, ResidualWork};
 use coverage::JournalFacts;
 pub use drift::{ActionDrift, ActionShift, ConfidenceDrift, Drift, LatencyDrift, Shift};

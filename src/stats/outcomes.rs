@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::rollup::fixed::UNITS;
-use super::rollup::outcomes::{BINS, OutcomeSums, Reals};
+use super::rollup::outcomes::{BINS, OutcomeSums};
+use super::rollup::reals::Reals;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 
@@ -127,7 +128,7 @@ impl OutcomeStats {
 }
 
 impl Values {
-    fn new(reals: &Reals) -> Self {
+    pub(super) fn new(reals: &Reals) -> Self {
         let count = reals.count as f64;
         let sum = reals.sum.to_f64();
         let mean = sum / count;

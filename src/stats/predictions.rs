@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::outcomes::ratio;
-use super::rollup::errors::{ErrorBins, ErrorSums};
+use super::rollup::errors::ErrorSums;
 use super::rollup::outcomes::OutcomeSums;
+use super::rollup::real_bins::RealBins;
 use crate::engine::format::row::NameId;
 use crate::entry::error::Result;
 use crate::entry::prediction;
@@ -35,7 +36,7 @@ pub struct PredictionErrors {
     /// Pairs of which the prediction, the actual or the error is NaN or infinite. They count
     /// nowhere else.
     pub invalid: u64,
-    bins: ErrorBins,
+    bins: RealBins,
 }
 
 impl PredictionErrors {

@@ -188,7 +188,8 @@ impl Book {
         let judged = match handle.answers.iter().rev().find(same) {
             None => Judged::New,
             Some((_, earlier, original)) => {
-                let answer = |call: &Call| (call.action, call.confidence, call.has(2));
+                let answer =
+                    |call: &Call| (call.action, call.confidence, call.has(2), call.has(32));
                 if answer(earlier) == answer(call) {
                     Judged::Repeat(*original)
                 } else {

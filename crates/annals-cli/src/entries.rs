@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use annals::entry::{EpisodeRecord, Gap, Latest, OutcomeEntry, RecordedOutcome, Repeat};
-use annals::{Content, Entry, InferenceRecord, Outcomes, Timestamp, Value};
+use annals::{Content, Entry, InferenceRecord, Outcomes, Value};
+pub use annals_arrow::texts::{latest, named_values, other_times, outcome, real, values};
 use clap::ValueEnum;
 use serde_json::Value as Json;
 
@@ -166,15 +167,6 @@ pub fn line(entry: &Entry, out: &Out) -> String {
     }
 }
 
-/// A number as JSON, which has no word for what is not finite: those are text.
-pub fn real(value: f64) -> Json {
-    if value.is_finite() {
-        Json::from(value)
-    } else {
-        Json::from(value.to_string())
-    }
-}
-
 /// A figure as JSON: null where it is not known.
 pub fn figure(value: f64) -> Json {
     if value.is_finite() {
@@ -182,14 +174,6 @@ pub fn figure(value: f64) -> Json {
     } else {
         Json::Null
     }
-}
-
-/// Named values of an outcome as the text of one object; none if there are none.
-pub fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<String> {
-    let object: serde_json::Map<String, Json> = values
-        .map(|(name, value)| (name.to_owned(), real(value)))
-        .collect();
-    (!object.is_empty()).then(|| Json::Object(object).to_string())
 }
 
 /// A path as JSON, which is text. A path need not be: what is no UTF-8 is shown as `\u{fffd}`.
@@ -223,12 +207,6 @@ pub fn value(value: &Value) -> Json {
     said(value)
 }
 
-/// Names and values as an object.
-pub fn values(entries: &[(String, Value)]) -> Json {
-    let entries = entries.iter();
-    Json::Object(entries.map(|(k, v)| (k.clone(), said(v))).collect())
-}
-
 /// An inference or a repeat, with what has turned out for it.
 pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
     let mut json = said(record);
@@ -238,22 +216,9 @@ pub fn record(record: &InferenceRecord, outcomes: Option<&Outcomes>) -> Json {
     json
 }
 
-/// The outcomes; `time` is the latest one, and `times` holds those that differ from it. The id
-/// stands beside them, and their sequences are this journal's own.
-pub fn outcome(outcomes: &Outcomes) -> Json {
-    without(said(outcomes), &["id", "sequence", "sequences"])
-}
-
 /// Every outcome of one inference, oldest first.
 pub fn history(history: &[RecordedOutcome]) -> Json {
     history.iter().map(said).collect()
-}
-
-fn without(mut json: Json, names: &[&str]) -> Json {
-    if let Some(fields) = json.as_object_mut() {
-        fields.retain(|name, _| !names.contains(&&**name));
-    }
-    json
 }
 
 /// A repeat, without the answer that it repeats.
@@ -274,30 +239,6 @@ pub fn episode(episode: &EpisodeRecord) -> Json {
 /// A gap.
 pub fn gap(gap: &Gap) -> Json {
     said(gap)
-}
-
-/// When the last of it turned out.
-pub fn latest(outcomes: &Outcomes) -> Option<Timestamp> {
-    times(outcomes).max()
-}
-
-/// The times that differ from the latest one, as the text of one object; none if there are none.
-pub fn other_times(outcomes: &Outcomes) -> Option<String> {
-    let latest = latest(outcomes)?;
-    if times(outcomes).all(|time| time == latest) {
-        return None;
-    }
-    outcome(outcomes).get("times").map(Json::to_string)
-}
-
-fn times(outcomes: &Outcomes) -> impl Iterator<Item = Timestamp> {
-    let built_in = [
-        outcomes.reward.map(|latest| latest.time),
-        outcomes.correct.map(|latest| latest.time),
-        outcomes.label.as_ref().map(|latest| latest.time),
-    ];
-    let named = outcomes.values.iter().map(|(_, latest)| latest.time);
-    built_in.into_iter().flatten().chain(named)
 }
 
 /// Any entry.

@@ -1,8 +1,10 @@
 //! Which inferences are meant.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use annals::entry::{Gap, Repeat};
+use annals::read::AttributeCondition;
 use annals::{InferenceId, InferenceRecord, Outcomes, Query, Reader, Repeats, Timestamp};
 use clap::{Args, ValueEnum};
 
@@ -49,6 +51,9 @@ pub struct FilterArgs {
     /// Only those that this decision caused directly.
     #[arg(long, value_name = "ID", value_parser = id)]
     pub caused_by: Option<InferenceId>,
+    /// Only with an attribute like this: 'spread>0.5', 'position<=-3', 'venue=paper'.
+    #[arg(long = "attribute", value_name = "CONDITION", value_parser = attribute)]
+    pub attributes: Vec<AttributeFilter>,
     /// Only event times from here on (24h, yesterday, 2025-07-25, ...).
     #[arg(long, value_parser = when::read, value_name = "TIME")]
     pub since: Option<When>,
@@ -79,6 +84,44 @@ pub struct FilterArgs {
 pub fn id(text: &str) -> std::result::Result<InferenceId, String> {
     text.parse()
         .map_err(|error: annals::Error| error.to_string())
+}
+
+/// An attribute by name, and what it has to be.
+#[derive(Clone, Debug)]
+pub struct AttributeFilter {
+    name: String,
+    condition: AttributeCondition,
+}
+
+/// Reads a condition on an attribute.
+fn attribute(text: &str) -> std::result::Result<AttributeFilter, String> {
+    let form = "give a name, one of = < <= > >=, and a value, such as 'spread>0.5'";
+    let place = text.find(['<', '>', '=']).ok_or(form)?;
+    let (name, rest) = text.split_at(place);
+    let operators = ["<=", ">=", "<", ">", "="];
+    let found = operators
+        .iter()
+        .find_map(|one| Some((*one, rest.strip_prefix(one)?)));
+    let (operator, value) = found.ok_or(form)?;
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() {
+        return Err(form.to_owned());
+    }
+    let number = || match value.parse::<f64>() {
+        Ok(number) if !number.is_nan() => Ok(number),
+        _ => Err(format!("{value:?} is no number to compare with; {form}")),
+    };
+    let condition = match operator {
+        "<=" => AttributeCondition::from(..=number()?),
+        ">=" => AttributeCondition::from(number()?..),
+        "<" => AttributeCondition::from(..number()?),
+        ">" => AttributeCondition::between(Bound::Excluded(number()?), Bound::Unbounded),
+        _ => AttributeCondition::shown_as(value),
+    };
+    Ok(AttributeFilter {
+        name: name.to_owned(),
+        condition,
+    })
 }
 
 /// Which inferences are meant.
@@ -133,6 +176,9 @@ impl Filter {
         if let Some(text) = &self.asked.correlation {
             query = query.correlation(text);
         }
+        for asked in &self.asked.attributes {
+            query = query.attribute(&*asked.name, asked.condition.clone());
+        }
         if let Some(cause) = self.asked.caused_by {
             query = query.caused_by(cause);
         }
@@ -148,9 +194,11 @@ impl Filter {
         query
     }
 
-    /// Whether a cause or a correlation is asked for, which no repeat has.
+    /// Whether a cause, a correlation or an attribute is asked for, which no repeat has.
     fn asks_for_links(&self) -> bool {
-        self.asked.correlation.is_some() || self.asked.caused_by.is_some()
+        self.asked.correlation.is_some()
+            || self.asked.caused_by.is_some()
+            || !self.asked.attributes.is_empty()
     }
 
     /// Whether outcomes have to be looked up.
@@ -196,8 +244,16 @@ impl Filter {
         let correlation = self.asked.correlation.is_none()
             || self.asked.correlation.as_deref() == record.correlation.as_deref();
         let cause = self.asked.caused_by.is_none() || self.asked.caused_by == record.caused_by;
+        let attributes = self.asked.attributes.iter().all(|asked| {
+            let mut named = record
+                .attributes
+                .iter()
+                .filter(|(name, _)| *name == asked.name);
+            named.any(|(_, value)| asked.condition.is_met_by(value))
+        });
         correlation
             && cause
+            && attributes
             && self.keeps_names(&record.model, &record.symbol, &record.action, checkpoint)
             && self.keeps_time(record.event_time)
             && self.keeps(record, outcomes)

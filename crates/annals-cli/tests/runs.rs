@@ -88,7 +88,7 @@ fn blobs_are_explained_and_written_out() {
     journal.close().unwrap();
     let text = run(&place.data, &["explain", &id], 0);
     for said in [
-        "blob prompt    518 bytes: is this safe?\\u{1b}[2J word",
+        "blob prompt    518 bytes: is this safe?\\u{001b}[2J word",
         "blob image     2 bytes, no text",
         "blob large     was to be kept, and was given up",
     ] {

@@ -123,3 +123,68 @@ fn an_interrupt_ends_a_statement_that_never_ends() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("interrupted"), "{said}");
 }
+
+#[test]
+fn parquet_has_typed_columns_with_nulls() {
+    use parquet::basic::{LogicalType, Type};
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path(), 60);
+    let file = dir.path().join("answer.parquet");
+    let name = file.to_str().unwrap();
+    // The last row decides that `share` has fractions, and `late` begins with NULL.
+    let sql = "SELECT 1 AS share, NULL AS void, NULL AS late, 'a' AS word, x'ff00' AS bytes \
+               UNION ALL SELECT 0.5, NULL, 7, NULL, NULL ORDER BY share DESC";
+    run(dir.path(), &["sql", "-f", "parquet", "-o", name, sql], 0);
+    let read = SerializedFileReader::new(std::fs::File::open(&file).unwrap()).unwrap();
+    let schema = read.metadata().file_metadata().schema_descr_ptr();
+    let types: Vec<Type> = schema.columns().iter().map(|c| c.physical_type()).collect();
+    let text = Type::BYTE_ARRAY;
+    assert_eq!(types, [Type::DOUBLE, text, Type::INT64, text, text]);
+    assert_eq!(
+        schema.column(3).logical_type_ref(),
+        Some(&LogicalType::String)
+    );
+    let rows: Vec<Vec<Field>> = read
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| {
+            row.unwrap()
+                .into_columns()
+                .into_iter()
+                .map(|c| c.1)
+                .collect()
+        })
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0][0], Field::Double(1.0));
+    assert_eq!(rows[0][3], Field::Str("a".to_owned()));
+    assert_eq!(rows[0][4], Field::Bytes(vec![0xff, 0].into()));
+    assert_eq!(rows[1][0], Field::Double(0.5));
+    assert_eq!(rows[1][2], Field::Long(7));
+    for (row, column) in [(0, 1), (0, 2), (1, 1), (1, 3), (1, 4)] {
+        assert_eq!(rows[row][column], Field::Null, "{row} {column}");
+    }
+    std::fs::remove_file(&file).unwrap();
+
+    // All columns of a table, in groups of rows.
+    let sql = "SELECT d.*, n.value FROM decisions d, (SELECT 1 AS value UNION SELECT 2) n";
+    run(dir.path(), &["sql", "-f", "parquet", "-o", name, sql], 0);
+    let read = SerializedFileReader::new(std::fs::File::open(&file).unwrap()).unwrap();
+    let count = json(dir.path(), &["sql", "SELECT COUNT(*) AS n FROM decisions"]);
+    let rows = read.metadata().file_metadata().num_rows();
+    assert_eq!(Some(rows), count[0]["n"].as_i64().map(|n| 2 * n));
+    std::fs::remove_file(&file).unwrap();
+
+    let sql = "SELECT 1 AS odd UNION ALL SELECT 'two'";
+    let said = complaint(dir.path(), &["sql", "-f", "parquet", "-o", name, sql], 2);
+    assert!(
+        said.contains("\"odd\" mixes whole numbers and text, first in row 2"),
+        "{said}"
+    );
+    assert!(!file.exists());
+    let said = complaint(dir.path(), &["sql", "-f", "parquet", "SELECT 1"], 2);
+    assert!(said.contains("--output"), "{said}");
+}

@@ -18,6 +18,21 @@ pub enum Error {
     /// The statement was [interrupted](crate::Interrupter::interrupt).
     #[error("the statement was interrupted")]
     Interrupted,
+    /// A column of the answer has values of types that no single type fits; from
+    /// [`ColumnTypes`](crate::ColumnTypes).
+    #[error(
+        "the column {column:?} mixes {} and {}, first in row {row}: columns of this format have \
+         one type; give it one with CAST(... AS TEXT), or another format",
+        types.0, types.1
+    )]
+    MixedTypes {
+        /// The column's name.
+        column: String,
+        /// What it has at first, and what does not fit that.
+        types: (&'static str, &'static str),
+        /// The first row that does not fit, counted from 1.
+        row: u64,
+    },
     /// SQLite's reason.
     #[error("{message}")]
     Sql {

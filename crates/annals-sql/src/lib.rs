@@ -50,6 +50,7 @@ mod error;
 mod place;
 mod tables;
 mod times;
+mod types;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -61,6 +62,7 @@ use rusqlite::{Connection, InterruptHandle};
 
 pub use error::{Error, Result};
 pub use rusqlite::types::{Value, ValueRef};
+pub use types::{ColumnType, ColumnTypes};
 
 use place::Place;
 

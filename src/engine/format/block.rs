@@ -374,6 +374,7 @@ impl BlockEncoder {
                 format!("a correlation of {bytes} bytes is longer than {LONGEST_CORRELATION}")
             }
         })?;
+        ValueColumns::check(stored.values)?;
         // Attributes are encoded first, because only then is their length known; a full block gives
         // them back below.
         let before = self.attributes.len();

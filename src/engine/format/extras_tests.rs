@@ -154,6 +154,7 @@ proptest! {
                 correlation: correlation.map(str::to_owned),
                 cause,
                 steps,
+                attributes: Vec::new(),
             };
             let within = Sequence::ZERO..Sequence::MAX;
             let found = view.select(&selection, within, Limit::First(99)).unwrap();

@@ -1,5 +1,6 @@
 //! The bytes of the journal, described in FORMAT.md: rows, and blocks of rows.
 
+pub(crate) mod attribute_filter;
 pub(crate) mod block;
 pub(crate) mod block_index;
 pub(crate) mod by_name_id;

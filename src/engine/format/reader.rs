@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::str::Utf8Error;
 
+use super::attribute_filter::AttributeFilter;
 use super::block::{
     BlockColumn, BlockHeader, COLUMNS, FULL_BYTES, MOST_ROWS, RowHead, StoredEntry,
 };
@@ -21,7 +22,7 @@ use crate::entry::floats::{Floats, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::sequence::Sequence;
 use crate::entry::timestamp::Timestamp;
-use crate::entry::typed::TypedRef;
+use crate::entry::typed::{TypedRef, ValueKind};
 use crate::entry::value::Value;
 
 type Result<T> = std::result::Result<T, String>;
@@ -426,6 +427,38 @@ impl<'a> BlockReader<'a> {
     /// Begins to go through the predictions.
     pub(crate) fn predictions(&self) -> PredictionsWalk<'a> {
         PredictionsWalk(self.values.walk_predictions())
+    }
+
+    /// Keeps those of `indexes` whose decisions meet all conditions on attributes.
+    pub(super) fn retain_attributed(
+        &self,
+        wanted: &[AttributeFilter],
+        indexes: &mut Vec<usize>,
+    ) -> Result<()> {
+        if self.header.attributed == 0 && self.header.value_columns == 0 {
+            indexes.clear();
+            return Ok(());
+        }
+        let unbound = self.attributes()?;
+        let mut walk = self.values.walk();
+        indexes.retain(|index| {
+            let place = unbound.binary_search_by_key(index, |of| of.0 as usize);
+            let unbound = place.ok().and_then(|place| unbound.get(place));
+            let unbound = unbound.map_or(&[][..], |of| &of.1);
+            let bound = walk.of(*index);
+            let bound: Vec<(NameId, Value)> = bound
+                .filter(|(kind, ..)| *kind == ValueKind::Attribute)
+                .map(|(_, name, value)| (name, value.to_value()))
+                .collect();
+            wanted.iter().all(|wanted| {
+                let is_named = |name: NameId| wanted.id == Some(name);
+                let mut bound = bound.iter().filter(|(name, _)| is_named(*name));
+                let mut unbound = unbound.iter().filter(|(name, _)| *name == wanted.name);
+                bound.any(|(_, value)| wanted.condition.is_met_by(value))
+                    || unbound.any(|(_, value)| wanted.condition.is_met_by(value))
+            })
+        });
+        Ok(())
     }
 
     /// The sequences of the decisions at `indexes`, which ascend.

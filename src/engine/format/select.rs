@@ -3,6 +3,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use super::attribute_filter::AttributeFilter;
 use super::block::{BlockColumn, StoredEntry};
 use super::reader::BlockReader;
 use super::row::{NameId, flag};
@@ -27,6 +28,8 @@ pub(crate) struct Selection {
     pub(crate) cause: Option<InferenceId>,
     /// Whether only steps of episodes are meant, and of which.
     pub(crate) steps: Steps,
+    /// All of them are met.
+    pub(crate) attributes: Vec<AttributeFilter>,
 }
 
 /// Which decisions are meant, by the episode that they are steps of.
@@ -81,6 +84,9 @@ impl BlockReader<'_> {
             self.retain_caused(cause, &mut indexes);
         }
         self.retain_steps(wanted.steps, &mut indexes);
+        if !wanted.attributes.is_empty() {
+            self.retain_attributed(&wanted.attributes, &mut indexes)?;
+        }
         if let Some(times) = &wanted.times {
             let meant = self.event_times(indexes.iter().copied());
             let meant: Vec<bool> = meant.map(|time| times.contains(&time)).collect();

@@ -7,7 +7,7 @@ use super::codec;
 use super::column::{Column, ColumnHead, ColumnNumbers};
 use super::notes::split;
 use super::row::{NameId, StoredValue};
-use crate::entry::typed::{TypedRef, ValueKind, ValueType};
+use crate::entry::typed::{AttributeType, TypedRef, ValueKind};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -21,7 +21,7 @@ const LONGEST_TEXT: i64 = 1 << 20;
 const HEAD_BYTES: usize = 1 + 1 + 5 + 5 + 10 + 10 + 5;
 
 /// What the values of a column have in common; columns are in this order.
-type ColumnKey = (ValueKind, NameId, ValueType);
+type ColumnKey = (ValueKind, NameId, AttributeType);
 
 fn key_of(stored: &StoredValue) -> ColumnKey {
     let value_type = stored.value.as_typed().value_type();
@@ -71,6 +71,11 @@ fn number_of(value: TypedRef<'_>) -> Option<i64> {
         TypedRef::Bool(flag) => Some(flag.into()),
         TypedRef::Text(text) => Some(i64::try_from(text.len()).unwrap_or(i64::MAX)),
     }
+}
+
+/// Predictions are compared with an f64.
+fn can_be_of(kind: ValueKind, value_type: AttributeType) -> bool {
+    kind == ValueKind::Attribute || value_type == AttributeType::F64
 }
 
 /// Bytes of a value outside the numbers of its column.
@@ -147,6 +152,22 @@ impl ValueColumns {
         values.iter().map(of_one).sum()
     }
 
+    /// Refuses what no reader takes.
+    pub(super) fn check(values: &[StoredValue]) -> Result<()> {
+        if values.len() > MOST_COLUMNS {
+            return Err(format!("{} typed values are too many", values.len()));
+        }
+        let is_right = |stored: &StoredValue| {
+            let value = stored.value.as_typed();
+            let is_short = i64::try_from(value.text_bytes()).is_ok_and(|n| n <= LONGEST_TEXT);
+            is_short && can_be_of(stored.kind, value.value_type())
+        };
+        match values.iter().all(is_right) {
+            true => Ok(()),
+            false => Err("a typed value that is too long, or of another type".to_owned()),
+        }
+    }
+
     /// Whether readers would refuse a block with these, too.
     pub(super) fn are_too_many_with(&self, values: &[StoredValue]) -> bool {
         self.values + values.len() > MOST_VALUES || self.columns.len() + values.len() > MOST_COLUMNS
@@ -202,7 +223,7 @@ impl ValueColumns {
 pub(super) struct ValueColumnReader<'a> {
     kind: ValueKind,
     name: NameId,
-    value_type: ValueType,
+    value_type: AttributeType,
     count: usize,
     gaps: ColumnNumbers<'a>,
     numbers: ColumnNumbers<'a>,
@@ -216,7 +237,7 @@ impl<'a> ValueColumnReader<'a> {
             codec::decode_front(rest).map_err(|error| format!("head: {error}"))?;
         *rest = rest.get(taken..).unwrap_or_default();
         let kind = ValueKind::of(head.kind.into());
-        let value_type = ValueType::of(head.value_type.into());
+        let value_type = AttributeType::of(head.value_type.into());
         let (Some(kind), Some(value_type)) = (kind, value_type) else {
             return Err(format!(
                 "is of kind {} and type {}",
@@ -228,8 +249,7 @@ impl<'a> ValueColumnReader<'a> {
         if count == 0 || count > events {
             return Err(format!("has {count} values of {events} decisions"));
         }
-        let of_prediction = kind == ValueKind::Prediction;
-        if of_prediction && value_type != ValueType::F64 {
+        if !can_be_of(kind, value_type) {
             return Err("is of predictions that are no f64".to_owned());
         }
         let gaps = ColumnNumbers::split_off(head.gaps, count, rest)?;
@@ -261,11 +281,11 @@ impl<'a> ValueColumnReader<'a> {
         }
         let bytes = self.bytes.len();
         let is_right = match self.value_type {
-            ValueType::F32 => bytes == 4 * self.count && numbers == ColumnHead::default(),
-            ValueType::F64 => bytes == 8 * self.count && numbers == ColumnHead::default(),
-            ValueType::I64 => bytes == 0,
-            ValueType::Bool => bytes == 0 && self.numbers.are_within(0..=1),
-            ValueType::Text => {
+            AttributeType::F32 => bytes == 4 * self.count && numbers == ColumnHead::default(),
+            AttributeType::F64 => bytes == 8 * self.count && numbers == ColumnHead::default(),
+            AttributeType::I64 => bytes == 0,
+            AttributeType::Bool => bytes == 0 && self.numbers.are_within(0..=1),
+            AttributeType::Text => {
                 self.numbers.are_within(0..=LONGEST_TEXT)
                     && usize::try_from(self.numbers.sum(0..self.count)) == Ok(bytes)
                     && self.are_texts()
@@ -300,11 +320,11 @@ impl<'a> ValueColumnReader<'a> {
             bytes.copied().unwrap_or([0; N])
         }
         match self.value_type {
-            ValueType::F32 => TypedRef::F32(f32::from_le_bytes(array(self.bytes, place))),
-            ValueType::F64 => TypedRef::F64(f64::from_le_bytes(array(self.bytes, place))),
-            ValueType::I64 => TypedRef::I64(self.numbers.get(place)),
-            ValueType::Bool => TypedRef::Bool(self.numbers.get(place) != 0),
-            ValueType::Text => {
+            AttributeType::F32 => TypedRef::F32(f32::from_le_bytes(array(self.bytes, place))),
+            AttributeType::F64 => TypedRef::F64(f64::from_le_bytes(array(self.bytes, place))),
+            AttributeType::I64 => TypedRef::I64(self.numbers.get(place)),
+            AttributeType::Bool => TypedRef::Bool(self.numbers.get(place) != 0),
+            AttributeType::Text => {
                 let length = usize::try_from(self.numbers.get(place)).unwrap_or(0);
                 let text = self.bytes.get(at..at.saturating_add(length));
                 let text = std::str::from_utf8(text.unwrap_or_default());
@@ -394,7 +414,7 @@ impl ValueCursor<'_> {
     fn go_to(&mut self, index: usize) {
         while self.index < index && self.place < self.column.count {
             self.at += match self.column.value_type {
-                ValueType::Text => {
+                AttributeType::Text => {
                     usize::try_from(self.column.numbers.get(self.place)).unwrap_or(0)
                 }
                 _ => 0,

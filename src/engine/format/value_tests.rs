@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::format::reader::BlockReader;
 use crate::engine::format::row::StoredValue;
 use crate::entry::floats::Floats;
-use crate::entry::typed::{TypedRef, TypedValue, ValueKind, ValueType};
+use crate::entry::typed::{AttributeType, TypedRef, TypedValue, ValueKind};
 
 fn row(values: &[StoredValue]) -> InferenceRow {
     InferenceRow {
@@ -55,7 +55,7 @@ fn value() -> impl Strategy<Value = StoredValue> {
     ]
 }
 
-fn key(stored: &StoredValue) -> (ValueKind, NameId, ValueType) {
+fn key(stored: &StoredValue) -> (ValueKind, NameId, AttributeType) {
     (
         stored.kind,
         stored.name,

@@ -113,8 +113,8 @@ impl Queue {
         self.log_extended(inference, facts)
     }
 
-    /// Queues a decision that is plain but for its extras and typed values: in a lane without an allocation, if they
-    /// are short.
+    /// Queues a decision that is plain but for its extras and typed values: in a lane without an
+    /// allocation, if they are short.
     #[inline(never)]
     pub(crate) fn log_with_extras(
         &self,
@@ -133,6 +133,8 @@ impl Queue {
         }
         let message = || {
             let probabilities = probabilities.get(..count).unwrap_or_default().into();
+            let mut values = values.to_fields();
+            self.redact_fields(&mut values);
             Message::Extended(Box::new(Extended {
                 record: Record {
                     probabilities: [0.0; INLINE],
@@ -144,12 +146,14 @@ impl Queue {
                 texts: None,
                 extras: extras.to_owned(),
                 input: None,
-                values: values.to_fields(),
+                values,
                 blobs: Vec::new(),
             }))
         };
         let mut words = [0; WITH_EXTRAS];
-        let packed = self.lanes().and_then(|lanes| {
+        // A text passes the hook in a copy of its own.
+        let is_copied = self.redactor.is_some() && values.has_text();
+        let packed = self.lanes().filter(|_| !is_copied).and_then(|lanes| {
             let (tag, used) = pack_with_extras(&record, &extras, values, &mut words)?;
             Some((lanes, tag, words.get(..used)?))
         });
@@ -494,12 +498,13 @@ impl Queue {
             extras,
             input,
             blobs,
-            values,
+            mut values,
         } = carried;
         let mut record = self.record(names, facts, [0.0; INLINE], 0);
         if let Some(redactor) = &self.redactor {
             redactor.pairs(RedactedPlace::Attribute, &mut texts.attributes);
         }
+        self.redact_fields(&mut values);
         let (checked, blobs_refused) = (extras.check(), refusal_of(blobs));
         let text = text_bytes(&texts).saturating_add(field_bytes(&values));
         let predictions = values

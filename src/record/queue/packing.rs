@@ -18,7 +18,7 @@ use crate::entry::extras::{Extras, LONGEST_CORRELATION, OwnedExtras};
 use crate::entry::floats::{INLINE, MOST};
 use crate::entry::ids::InferenceId;
 use crate::entry::input::{Condition, GivenInput, InputKind};
-use crate::entry::typed::{TypedRef, ValueKind, ValueType};
+use crate::entry::typed::{AttributeType, TypedRef, ValueKind};
 use crate::entry::value::Value;
 
 /// Words of the payload of the longest plain decision.
@@ -297,16 +297,16 @@ fn unpack_text(words: &[u64], bytes: usize) -> Option<String> {
 /// The typed value at the front of `rest`, which begins behind it afterwards.
 fn unpack_value(rest: &mut &[u64]) -> Option<TypedField> {
     let (head, behind) = rest.split_first()?;
-    let value_type = ValueType::of((head >> VALUE_TYPE_SHIFT) & VALUE_TYPE_MASK)?;
+    let value_type = AttributeType::of((head >> VALUE_TYPE_SHIFT) & VALUE_TYPE_MASK)?;
     let bytes = usize::try_from(head >> VALUE_TEXT_SHIFT).ok()?;
     let length = match value_type {
-        ValueType::Text => bytes.div_ceil(8),
+        AttributeType::Text => bytes.div_ceil(8),
         _ => 1,
     };
     let (words, behind) = behind.split_at_checked(length)?;
     *rest = behind;
     let (bits, text) = match value_type {
-        ValueType::Text => (0, unpack_text(words, bytes)?),
+        AttributeType::Text => (0, unpack_text(words, bytes)?),
         _ => (*words.first()?, String::new()),
     };
     Some(TypedField {
@@ -1080,9 +1080,9 @@ impl<'a> Given<'a> {
         if (name == NO_NAME) != written.is_some() {
             return None;
         }
-        let value_type = ValueType::of(self.byte()?.into())?;
+        let value_type = AttributeType::of(self.byte()?.into())?;
         let (bits, text) = match value_type {
-            ValueType::Text => (0, self.text()?),
+            AttributeType::Text => (0, self.text()?),
             _ => (self.word()?, ""),
         };
         Some(TypedField {
@@ -1454,7 +1454,11 @@ mod tests {
             let mut words = [0; WITH_EXTRAS];
             let extras = extras.as_extras();
             let names = vec![bound(); predictions.len()];
-            let typed = GivenValues { prediction_names: &names, predictions: &predictions };
+            let typed = GivenValues {
+                prediction_names: &names,
+                predictions: &predictions,
+                ..GivenValues::NONE
+            };
             let Some((tag, used)) = pack_with_extras(&record, &extras, typed, &mut words) else {
                 let long = extras.vector.len().div_ceil(2);
                 let long = long + 2 * predictions.len() + 1;
@@ -1598,6 +1602,7 @@ mod tests {
             let typed = GivenValues {
                 prediction_names: &vec![bound(); count],
                 predictions: &vec![0.5; count],
+                ..GivenValues::NONE
             };
             let words = &mut [0; WITH_EXTRAS];
             pack_with_extras(&record.current(), &Extras::NONE, typed, words).is_some()
@@ -1611,6 +1616,7 @@ mod tests {
         let typed = GivenValues {
             prediction_names: &[written],
             predictions: &[0.5],
+            ..GivenValues::NONE
         };
         let words = &mut [0; WITH_EXTRAS];
         let packed = pack_with_extras(&record.current(), &Extras::NONE, typed, words);

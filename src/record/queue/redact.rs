@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Queue;
+use super::message::TypedField;
 use crate::entry::redaction::{RedactedPlace, Redaction, RedactionHook};
+use crate::entry::typed::TypedValue;
 use crate::entry::value::Value;
 use crate::threads::panics;
 
@@ -79,6 +82,25 @@ impl Redactor {
         for (name, value) in pairs {
             if let Value::Text(text) = value {
                 self.text(place, name, text);
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Replaces the texts among attributes that a recorder has bound.
+    pub(super) fn redact_fields(&self, fields: &mut [TypedField]) {
+        let Some(redactor) = &self.redactor else {
+            return;
+        };
+        for field in fields {
+            if let TypedValue::Text(text) = &mut field.value {
+                let known = self.names.text(field.name);
+                let known = known.as_ref().map(|(_, name)| &**name);
+                let name = field.written.as_deref().or(known).unwrap_or_default();
+                let mut left = std::mem::take(text).into_string();
+                redactor.text(RedactedPlace::Attribute, name, &mut left);
+                *text = left.into_boxed_str();
             }
         }
     }

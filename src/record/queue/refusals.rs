@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::entry::gap::{Refusal, shortened};
+use crate::entry::typed::AttributeType;
 
 /// Number of different refusals that are told apart in one handle.
 const SLOTS: usize = 64;
@@ -32,6 +33,9 @@ pub(crate) enum RefusalKind {
     TooLong,
     /// Not as many values as names are bound.
     WrongNumber,
+    /// An attribute of another type than its name is bound to: which is the number of its
+    /// [`AttributeType`] in `most`.
+    WrongType,
 }
 
 /// A refused call, in the terms of the caller of [`Refusals::add`].
@@ -63,6 +67,11 @@ impl Why<'_> {
             RefusalKind::TooMany => format!("more than {most} cannot be stored (first: {given})"),
             RefusalKind::WrongNumber => {
                 format!("the recorder has {most} bound name{plural} for them (first: {given})")
+            }
+            RefusalKind::WrongType => {
+                let bound = u64::try_from(*most).ok().and_then(AttributeType::of);
+                let bound = bound.map_or("another type", AttributeType::name);
+                format!("the attribute is bound as {bound}, and the value is of another type")
             }
             RefusalKind::TooLong => {
                 format!("the texts of one entry have at most {most} bytes (first: {given})")

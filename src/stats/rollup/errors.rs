@@ -2,8 +2,8 @@
 
 use super::bytes::{ByteReader, put};
 use super::exact_sum::ExactSum;
-use super::outcomes::{Reals, Sign, change};
-use super::sketch::nearest_rank;
+use super::real_bins::RealBins;
+use super::reals::{Reals, Sign, change};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -16,7 +16,7 @@ pub(crate) struct ErrorSums {
     pub(crate) sizes: ExactSum,
     /// Pairs of which the prediction, the actual or the error is no finite number. Wraps.
     pub(crate) invalid: u64,
-    pub(crate) bins: ErrorBins,
+    pub(crate) bins: RealBins,
 }
 
 impl ErrorSums {
@@ -68,7 +68,7 @@ impl ErrorSums {
             errors: Reals::decode(bytes)?,
             sizes: ExactSum::decode(bytes)?,
             invalid: bytes.number()?,
-            bins: ErrorBins::default(),
+            bins: RealBins::default(),
         };
         let mut bin = 0_u16;
         for _bin in 0..bytes.count()? {
@@ -81,134 +81,11 @@ impl ErrorSums {
     }
 }
 
-/// How many errors lie in each bin: a [`Sketch`](super::sketch::Sketch) of numbers with a sign, and
-/// one that can be subtracted from.
-///
-/// The bins of errors above zero are powers of two from 2^-256 to 2^256, each divided evenly into
-/// 64. They are the exponent of an `f64` and the first bits behind it, so no logarithm is rounded.
-/// Smaller errors count as 0, larger ones as the largest bin. Errors below zero mirror them.
-#[derive(Clone, Default)]
-pub(crate) struct ErrorBins {
-    /// Invariant E1: sorted by bin. Counts wrap, and may be zero.
-    bins: Vec<(u16, u64)>,
-}
-
-const BITS: u32 = 6;
-/// The bin of 0.
-const ZERO: u16 = 1 << 15;
-/// The exponent of the least error that is told from 0, and of the first that is too large.
-const EXPONENTS: std::ops::Range<i32> = -256..256;
-/// Of the bins above zero.
-const LAST: u16 = u16::MAX - ZERO - 1;
-
-fn bin_of(error: f64) -> u16 {
-    let bits = error.abs().to_bits();
-    let exponent = i32::try_from(bits >> 52).unwrap_or(0) - 1_023;
-    if exponent < EXPONENTS.start {
-        return ZERO;
-    }
-    let within = (bits >> (52 - BITS)) & ((1 << BITS) - 1);
-    let power = u64::from((exponent - EXPONENTS.start).unsigned_abs());
-    let above = u16::try_from((power << BITS) + within).map_or(LAST, |above| above.min(LAST));
-    match error > 0.0 {
-        true => ZERO + 1 + above,
-        false => ZERO - 1 - above,
-    }
-}
-
-/// The middle of a bin: from every error in it by less than
-/// [`ERROR`](super::sketch::ERROR), if it is within the exponents.
-fn middle_of(bin: u16) -> f64 {
-    let (above, sign) = match bin {
-        ZERO => return 0.0,
-        ZERO.. => (bin - ZERO - 1, 1.0),
-        _ => (ZERO - 1 - bin, -1.0),
-    };
-    let exponent = EXPONENTS.start + i32::from(above >> BITS);
-    let within = f64::from(above & ((1 << BITS) - 1)) + 0.5;
-    sign * 2_f64.powi(exponent) * (1.0 + within / f64::from(1_u16 << BITS))
-}
-
-impl ErrorBins {
-    fn change(&mut self, error: f64, sign: Sign) {
-        let by = match sign {
-            Sign::Plus => 1,
-            Sign::Minus => u64::MAX,
-        };
-        self.add_to(bin_of(error), by);
-    }
-
-    fn add_to(&mut self, bin: u16, count: u64) {
-        match self.bins.binary_search_by_key(&bin, |known| known.0) {
-            Ok(place) => {
-                let known = &mut self.bins[place].1;
-                // The changes of a slice may pass below zero until they are merged.
-                *known = known.wrapping_add(count);
-            }
-            Err(place) => self.bins.insert(place, (bin, count)),
-        }
-    }
-
-    fn merge(&mut self, other: &ErrorBins) {
-        if self.bins.is_empty() {
-            self.bins.clone_from(&other.bins);
-            return;
-        }
-        for (bin, count) in &other.bins {
-            self.add_to(*bin, *count);
-        }
-    }
-
-    /// Adds a bin that comes after those that are there.
-    pub(in crate::stats) fn push(&mut self, bin: u16, count: u64) -> Result<()> {
-        let after = self.bins.last().is_none_or(|last| last.0 < bin);
-        if count == 0 || !after {
-            return Err(format!("{count} errors in bin {bin}"));
-        }
-        self.bins.push((bin, count));
-        Ok(())
-    }
-
-    /// The bins in order, with their counts.
-    pub(in crate::stats) fn counted(&self) -> impl Iterator<Item = (u16, u64)> + Clone + '_ {
-        self.bins.iter().copied().filter(|(_, count)| *count != 0)
-    }
-
-    /// The error that at least the share `q` of all does not exceed; `None` if there are none or
-    /// `q` is not from 0 to 1.
-    pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
-        nearest_rank(&self.bins, q).map(middle_of)
-    }
-
-    /// The same of the sizes of errors.
-    pub(crate) fn quantile_of_sizes(&self, q: f64) -> Option<f64> {
-        let mut sizes = ErrorBins::default();
-        for (bin, count) in self.counted() {
-            // The one above zero that mirrors it. The bin 0 mirrors none, and no error has it.
-            let mirrored = ZERO.saturating_add(ZERO.abs_diff(bin));
-            sizes.add_to(mirrored, count);
-        }
-        sizes.quantile(q)
-    }
-}
-
-/// In short form, as a sketch.
-impl std::fmt::Debug for ErrorBins {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ErrorBins({} bins)", self.counted().count())
-    }
-}
-
-impl PartialEq for ErrorBins {
-    fn eq(&self, other: &Self) -> bool {
-        self.counted().eq(other.counted())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::real_bins::{ZERO, bin_of, middle_of};
     use super::super::sketch::ERROR;
     use super::*;
 

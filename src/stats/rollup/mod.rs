@@ -8,6 +8,8 @@ pub(crate) mod exact_sum;
 pub(crate) mod fixed;
 pub(crate) mod gaps;
 pub(crate) mod outcomes;
+pub(crate) mod real_bins;
+pub(crate) mod reals;
 pub(crate) mod sketch;
 pub(crate) mod sums;
 pub(crate) mod table;

@@ -2,8 +2,8 @@
 
 use super::bytes::{ByteReader, put, put_wide};
 use super::errors::ErrorSums;
-use super::exact_sum::ExactSum;
 use super::fixed::units;
+use super::reals::{Reals, Sign, change};
 use crate::engine::format::row::NameId;
 use crate::outcomes::current::CurrentValues;
 
@@ -12,24 +12,8 @@ type Result<T> = std::result::Result<T, String>;
 /// Bins of confidence, equally wide: (0, 0.1], … (0.9, 1]; 0 itself belongs to the first.
 pub(crate) const BINS: usize = 10;
 
-/// Whether something is added or taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
-    Plus,
-    Minus,
-}
-
 /// The current outcome of one decision, as far as statistics need it.
 pub(crate) type Current = CurrentValues<NameId, (), ()>;
-
-/// A sum of numbers that are finite.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reals {
-    pub(crate) count: u64,
-    pub(crate) sum: ExactSum,
-    /// Of the squares, each rounded to an `f64`, and at most the greatest.
-    pub(crate) squares: ExactSum,
-}
 
 /// Outcomes of the decisions of one cell.
 ///
@@ -92,15 +76,6 @@ pub(crate) struct Bin {
     pub(crate) confidence: u128,
 }
 
-pub(super) fn change(count: &mut u64, sign: Sign) {
-    *count = match sign {
-        // The sums of a slice hold changes only: they may pass below zero until they are merged
-        // with the stored ones.
-        Sign::Plus => count.wrapping_add(1),
-        Sign::Minus => count.wrapping_sub(1),
-    };
-}
-
 fn change_sum(sum: &mut u128, by: u64, sign: Sign) {
     *sum = match sign {
         Sign::Plus => sum.wrapping_add(by.into()),
@@ -118,48 +93,6 @@ pub(crate) fn bin_of(confidence: f32) -> usize {
     let above = (f64::from(confidence) * BINS as f64).ceil() as usize;
     // A bin holds its upper end; 0 has none below it.
     above.saturating_sub(1).min(BINS - 1)
-}
-
-impl Reals {
-    pub(super) fn change(&mut self, value: f64, sign: Sign) {
-        change(&mut self.count, sign);
-        // The square of a finite value may be infinite, and could not be subtracted again.
-        let square = (value * value).min(f64::MAX);
-        match sign {
-            Sign::Plus => {
-                self.sum.add(value);
-                self.squares.add(square);
-            }
-            Sign::Minus => {
-                self.sum.subtract(value);
-                self.squares.subtract(square);
-            }
-        }
-    }
-
-    pub(super) fn merge(&mut self, other: &Reals) {
-        self.count = self.count.wrapping_add(other.count);
-        self.sum.merge(&other.sum);
-        self.squares.merge(&other.squares);
-    }
-
-    pub(super) fn is_zero(&self) -> bool {
-        self.count == 0 && self.sum.is_zero() && self.squares.is_zero()
-    }
-
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put(self.count, out);
-        self.sum.encode(out);
-        self.squares.encode(out);
-    }
-
-    pub(super) fn decode(bytes: &mut ByteReader<'_>) -> Result<Self> {
-        Ok(Reals {
-            count: bytes.number()?,
-            sum: ExactSum::decode(bytes)?,
-            squares: ExactSum::decode(bytes)?,
-        })
-    }
 }
 
 impl OutcomeSums {

@@ -2,7 +2,8 @@
 
 use super::bytes::{ByteReader, put, put_wide};
 use super::fixed::Confidences;
-use super::outcomes::{Current, OutcomeSums, Predictions, Sign};
+use super::outcomes::{Current, OutcomeSums, Predictions};
+use super::reals::Sign;
 use super::sketch::Sketch;
 use crate::engine::format::row::{NameId, flag};
 use crate::engine::format::scan::ScannedDecision;

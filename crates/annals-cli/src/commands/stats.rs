@@ -7,7 +7,7 @@ use annals::{Group, Reader, Stats, StatsQuery};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
-use crate::failure::{Done, Result};
+use crate::failure::{Done, Failure, Result};
 use crate::folding;
 use crate::missing;
 use crate::output::{Out, style};
@@ -70,6 +70,7 @@ Examples:
   annals stats --since 24h
   annals stats --by action --model dqn_agent --since yesterday --until today
   annals stats --by model,day --since 7d --json
+  annals stats --attribute spread --by symbol --since 24h
   annals stats --by day --zone Europe/Sofia --since 2025-03-01
 
 Hours, days, weeks and months are those of --zone, with as many hours as the clocks made them. An \
@@ -83,6 +84,9 @@ pub struct StatsArgs {
     /// Divides into a row for each of these.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model")]
     by: Vec<By>,
+    /// Adds up the numbers of this attribute instead. Reads the decisions one by one.
+    #[arg(long, value_name = "NAME")]
+    attribute: Option<String>,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -93,6 +97,9 @@ pub struct StatsArgs {
 pub fn run(dir: &Path, args: StatsArgs, out: &mut Out) -> Result<Done> {
     let reader = folding::reader(dir)?;
     let query = args.within.of(args.which.query(&reader), &out.zone);
+    if let Some(name) = &args.attribute {
+        return attribute(&reader, &query, name, &args.by, out);
+    }
     let all = query.get()?;
     let rows = rows(&query, &args.by, &out.zone)?;
     if all.is_empty() {
@@ -145,6 +152,73 @@ pub fn run(dir: &Path, args: StatsArgs, out: &mut Out) -> Result<Done> {
         out.line(out.paint(style::DIM, "processing times are not kept by action"))?;
     }
     done(&reader, &all)
+}
+
+/// The numbers of an attribute, in a table.
+fn attribute(
+    reader: &Reader,
+    query: &StatsQuery,
+    name: &str,
+    by: &[By],
+    out: &mut Out,
+) -> Result<Done> {
+    let group = |by: &By| match by {
+        By::Hour => Some(Group::Hour),
+        By::Day => Some(Group::Day),
+        other => other.group(),
+    };
+    let groups: Option<Vec<Group>> = by.iter().map(group).collect();
+    let is_of_time = by.iter().any(|by| by.calendar().is_some());
+    let groups = groups.filter(|_| !is_of_time || out.zone.is_utc());
+    let Some(groups) = groups else {
+        let why =
+            "--attribute divides by model, symbol, checkpoint, action, and by hour or day of UTC";
+        return Err(Failure::Usage(why.to_owned()));
+    };
+    let rows = query.attribute(name, &groups[..])?;
+    if out.json {
+        out.json(&json!({ "attribute": name, "rows": rows }))?;
+        return Ok(missing::done(reader));
+    }
+    let figures = [
+        ">count", ">sum", ">mean", ">min", ">p5", ">p50", ">p95", ">max", ">invalid", ">others",
+    ];
+    let mut table = Rows::new(by.iter().map(|by| self::name(*by)).chain(figures));
+    for row in &rows {
+        let keys = by.iter().map(|by| {
+            let text = match by {
+                By::Model => row.model.as_deref().map(str::to_owned),
+                By::Symbol => row.symbol.as_deref().map(str::to_owned),
+                By::Checkpoint => row.checkpoint.as_deref().map(str::to_owned),
+                By::Action => row.action.as_deref().map(str::to_owned),
+                By::Hour => row
+                    .time
+                    .map(|time| out.zone.second(time).chars().take(16).collect()),
+                _ => row.time.map(|time| out.zone.date(time)),
+            };
+            text.unwrap_or_else(|| "-".to_owned())
+        });
+        let sum = (row.values.count > 0).then_some(row.values.sum);
+        let figures = [
+            sum,
+            row.values.mean,
+            row.min,
+            row.p5,
+            row.p50,
+            row.p95,
+            row.max,
+        ];
+        let figures = figures.map(|figure| figure.map_or_else(|| "-".to_owned(), units::real));
+        let counts = [row.invalid, row.others].map(units::count);
+        let cells = [units::count(row.values.count)].into_iter().chain(figures);
+        table.push(keys.chain(cells).chain(counts));
+    }
+    if rows.is_empty() {
+        out.line("no decision in this range has this attribute")?;
+    } else {
+        table.print(out)?;
+    }
+    Ok(missing::done(reader))
 }
 
 /// The errors of predictions, in a table of their own: a row may have several.

@@ -18,6 +18,7 @@ use std::sync::mpsc::sync_channel;
 
 use annals::entry::{Gap, KeptInput, OutcomeEntry, RecordedOutcome, Repeat};
 use annals::{Cursor, Entry, InferenceId, InferenceRecord, JournalId, Outcomes, Reader, Timestamp};
+use annals_arrow::DecisionRow;
 use indicatif::ProgressBar;
 
 use crate::failure::{Failure, Result};
@@ -28,6 +29,7 @@ pub use days::{DayFolders, whole_days};
 use file::Unfinished;
 pub use interrupt::watch;
 pub use lake::Lake;
+pub use parquet::failed as parquet_failure;
 use reading::{ExportReader, RowBatch};
 
 /// Formats of files.
@@ -155,6 +157,23 @@ pub enum ExportRow {
 }
 
 impl ExportRow {
+    /// The row of columns; gaps and events have none.
+    fn decision(&self) -> Option<DecisionRow<'_>> {
+        fn now(judged: &Option<DecisionOutcomes>) -> Option<&Outcomes> {
+            judged.as_ref().map(|judged| &judged.now)
+        }
+        Some(match self {
+            ExportRow::Inference(record, judged, _) => DecisionRow::Inference(record, now(judged)),
+            ExportRow::Repeat(repeat, recorded, sequence, judged, _) => {
+                DecisionRow::Repeat(repeat, *recorded, *sequence, now(judged))
+            }
+            ExportRow::Late(outcome, recorded, sequence) => {
+                DecisionRow::Late(outcome, *recorded, *sequence)
+            }
+            ExportRow::Gap(..) | ExportRow::Event(_) => return None,
+        })
+    }
+
     /// The time that it is filed under.
     fn time(&self) -> Timestamp {
         match self {

@@ -1,5 +1,6 @@
 //! Questions to the journal in SQL.
 
+mod parquet;
 mod prompt;
 mod rows;
 
@@ -14,6 +15,7 @@ use clap::ValueEnum;
 
 use crate::failure::{Done, Failure, Result};
 use crate::output::Out;
+use parquet::ParquetRows;
 use rows::RowWriter;
 
 /// Options of `sql`.
@@ -22,6 +24,7 @@ use rows::RowWriter;
 Examples:
   annals sql \"SELECT model, COUNT(*) FROM decisions GROUP BY model\"
   annals sql --format csv \"SELECT * FROM checkpoints\" > checkpoints.csv
+  annals sql --format parquet -o decisions.parquet \"SELECT * FROM decisions\"
   echo \"SELECT * FROM runs\" | annals sql --json
   annals sql                 # a prompt with a history; end it with Ctrl-D
 
@@ -59,6 +62,16 @@ pub enum RowFormat {
     Json,
     /// Comma-separated values with a heading.
     Csv,
+    /// A file of typed columns; needs --output.
+    Parquet,
+}
+
+/// Writes the rows of one answer.
+trait AnswerWriter {
+    /// Takes a row.
+    fn row(&mut self, row: &[ValueRef<'_>]) -> Result<()>;
+    /// Writes what is held back.
+    fn finish(self) -> Result<()>;
 }
 
 /// Answers a statement, or many of them at a prompt.
@@ -72,6 +85,10 @@ pub fn run(dir: &Path, args: SqlArgs, out: &mut Out) -> Result<Done> {
         (None, true) => RowFormat::Json,
         (None, false) => RowFormat::Table,
     };
+    if format == RowFormat::Parquet && args.output.is_none() {
+        let what = "Parquet needs a file: name it with --output FILE, and give the statement";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let statement = match args.statement {
         Some(statement) => statement,
         None if io::stdin().is_terminal() => {
@@ -88,13 +105,25 @@ pub fn run(dir: &Path, args: SqlArgs, out: &mut Out) -> Result<Done> {
     // Only now: until here Ctrl-C ends the process.
     watch(interrupter)?;
     match args.output {
-        None => answer(&mut database, &statement, format, out.width(), out)?,
+        None => {
+            let width = out.width();
+            answer(&mut database, &statement, |columns| {
+                RowWriter::new(format, columns, width, out)
+            })?;
+        }
         Some(path) => {
             let doing = format!("write {}", path.display());
             let file = File::options().write(true).create_new(true).open(&path);
             let file = file.map_err(|cause| Failure::io(doing.clone(), cause))?;
             let mut file = BufWriter::new(file);
-            let written = answer(&mut database, &statement, format, None, &mut file);
+            let written = match format {
+                RowFormat::Parquet => answer(&mut database, &statement, |columns| {
+                    ParquetRows::new(columns, file.get_ref())
+                }),
+                _ => answer(&mut database, &statement, |columns| {
+                    RowWriter::new(format, columns, None, &mut file)
+                }),
+            };
             let written = written.and_then(|()| {
                 let synced = file.flush().and_then(|()| file.get_ref().sync_all());
                 synced.map_err(|cause| Failure::io(doing, cause))
@@ -109,17 +138,15 @@ pub fn run(dir: &Path, args: SqlArgs, out: &mut Out) -> Result<Done> {
     Ok(Done::Well)
 }
 
-/// Writes the answer to one statement.
-fn answer(
+/// Writes the answer to one statement, with what `writer` makes for its columns.
+fn answer<W: AnswerWriter>(
     database: &mut Database,
     statement: &str,
-    format: RowFormat,
-    width: Option<usize>,
-    to: &mut dyn Write,
+    writer: impl FnOnce(&[String]) -> Result<W>,
 ) -> Result<()> {
     ASKED.store(0, Ordering::Relaxed);
     let answer = database.query(statement).map_err(failure)?;
-    let mut writer = RowWriter::new(format, answer.columns(), width, to)?;
+    let mut writer = writer(answer.columns())?;
     let mut written = Ok(());
     answer
         .for_each(|row: &[ValueRef<'_>]| {

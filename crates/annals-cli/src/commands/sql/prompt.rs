@@ -7,6 +7,7 @@ use annals_sql::Database;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
+use super::rows::RowWriter;
 use super::{RowFormat, answer};
 use crate::failure::{Failure, Result};
 use crate::output::Out;
@@ -52,7 +53,10 @@ pub(super) fn run(database: &mut Database, format: RowFormat, out: &mut Out) -> 
             // A history that cannot be kept does not keep one from asking.
             editor.save_history(file).ok();
         }
-        let answered = answer(database, &statement, format, out.width(), out);
+        let width = out.width();
+        let answered = answer(database, &statement, |columns| {
+            RowWriter::new(format, columns, width, out)
+        });
         statement.clear();
         match answered {
             Ok(()) => {}

@@ -1,11 +1,11 @@
-//! Rows of an answer as a table, JSON lines or CSV.
+//! Rows of an answer as a table, JSON lines or CSV: text that is written row by row.
 
 use std::io::Write;
 
 use annals_sql::ValueRef;
 use serde_json::Value as Json;
 
-use super::RowFormat;
+use super::{AnswerWriter, RowFormat};
 use crate::failure::Result;
 use crate::table::Rows;
 
@@ -53,7 +53,25 @@ impl<'a> RowWriter<'a> {
         Ok(writer)
     }
 
-    pub(super) fn row(&mut self, row: &[ValueRef<'_>]) -> Result<()> {
+    fn write_table(&mut self) -> Result<()> {
+        let headings = self.columns.iter().zip(&self.numbers);
+        let headings = headings.map(|(name, is_number)| match is_number {
+            true => format!(">{name}"),
+            false => name.clone(),
+        });
+        let headings: Vec<String> = headings.collect();
+        let mut table = Rows::new(headings.iter().map(String::as_str));
+        for row in self.waiting.drain(..) {
+            table.push(row);
+        }
+        self.has_written = true;
+        self.numbers.fill(true);
+        table.write(self.width, self.to)
+    }
+}
+
+impl AnswerWriter for RowWriter<'_> {
+    fn row(&mut self, row: &[ValueRef<'_>]) -> Result<()> {
         match self.format {
             RowFormat::Table => {
                 let cells = row.iter().zip(&mut self.numbers).map(|(value, is_number)| {
@@ -78,38 +96,24 @@ impl<'a> RowWriter<'a> {
                 let cells: Vec<String> = row.iter().map(|value| cell(*value)).collect();
                 write!(self.to, "{}\r\n", cells.join(","))?;
             }
+            // It has a writer of its own.
+            RowFormat::Parquet => {}
         }
         Ok(())
     }
 
     /// Writes what waits. An empty table has its heading.
-    pub(super) fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         let is_due = !self.waiting.is_empty() || !self.has_written;
         if self.format == RowFormat::Table && is_due {
             self.write_table()?;
         }
         Ok(())
     }
-
-    fn write_table(&mut self) -> Result<()> {
-        let headings = self.columns.iter().zip(&self.numbers);
-        let headings = headings.map(|(name, is_number)| match is_number {
-            true => format!(">{name}"),
-            false => name.clone(),
-        });
-        let headings: Vec<String> = headings.collect();
-        let mut table = Rows::new(headings.iter().map(String::as_str));
-        for row in self.waiting.drain(..) {
-            table.push(row);
-        }
-        self.has_written = true;
-        self.numbers.fill(true);
-        table.write(self.width, self.to)
-    }
 }
 
 /// The names, each once: an object has one member of a name.
-fn distinct(columns: &[String]) -> Vec<String> {
+pub(super) fn distinct(columns: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(columns.len());
     for column in columns {
         let numbered = (2..).map(|number| format!("{column}_{number}"));

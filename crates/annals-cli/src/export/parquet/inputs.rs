@@ -5,8 +5,9 @@ use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 
-use super::column::{ListColumn, Optional, OptionalList};
-use super::names::{Names, text};
+use annals_arrow::{ListColumn, Names, Optional};
+
+use super::column::OptionalList;
 use crate::input;
 
 /// The columns, in the order of [`InputColumns::write`].
@@ -33,13 +34,14 @@ pub struct InputColumns {
     bytes: Optional<ByteArray>,
     names: ListColumn<ByteArray>,
     missing: Optional<ByteArray>,
+    feature_names: Names<ByteArray>,
     /// Bytes of all.
     pub held_bytes: usize,
 }
 
 impl InputColumns {
     /// Adds a row.
-    pub fn push(&mut self, input: Option<&KeptInput>, names: &mut Names) {
+    pub fn push(&mut self, input: Option<&KeptInput>) {
         let kept = match input {
             Some(KeptInput::Kept(kept)) => Some(kept),
             _ => None,
@@ -58,8 +60,10 @@ impl InputColumns {
             _ => None,
         });
         let all = kept.map_or(&[][..], |kept| &kept.names);
-        self.names.push(all.iter().map(|name| names.get(name)));
-        self.missing.push(input.and_then(input::missing).map(text));
+        let names = all.iter().map(|name| self.feature_names.get(name));
+        self.names.push(names);
+        let missing = input.and_then(input::missing).map(ByteArray::from);
+        self.missing.push(missing);
         self.held_bytes += input.map_or(0, input::bytes);
     }
 
@@ -97,6 +101,7 @@ impl InputColumns {
         self.bytes.clear();
         self.names.clear();
         self.missing.clear();
+        self.feature_names.forget();
         self.held_bytes = 0;
     }
 }

@@ -1,14 +1,15 @@
 //! Apache Parquet: typed columns, strings in dictionaries, lists as lists.
 
 mod column;
-mod columns;
 mod inputs;
-mod names;
 
 use std::sync::Arc;
 
 use annals::JournalId;
+use annals_arrow::{ColumnValues, DecisionColumns};
 use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
@@ -18,9 +19,9 @@ use parquet::schema::types::ColumnPath;
 use super::file::{Finish, Unfinished};
 use super::{Compression, ExportRow, FilePacking, Inputs, Sink};
 use crate::failure::{Failure, Result};
-use columns::ParquetColumns;
+use inputs::InputColumns;
 
-/// The [`COLUMNS`](super::COLUMNS), in the order of [`ParquetColumns::write`].
+/// The [`COLUMNS`](super::COLUMNS), in the order of [`DecisionColumns::column`].
 const SCHEMA: &str = "
 message annals {
   REQUIRED BYTE_ARRAY kind (STRING);
@@ -106,10 +107,13 @@ const TEXTS: [&str; 17] = [
 /// Writes one file.
 pub struct Parquet {
     writer: SerializedFileWriter<Unfinished>,
-    columns: ParquetColumns,
+    columns: DecisionColumns<ByteArray>,
+    /// `None` if they are left out.
+    inputs: Option<InputColumns>,
 }
 
-fn failed(error: ParquetError) -> Failure {
+/// Result of a write that failed.
+pub fn failed(error: ParquetError) -> Failure {
     Failure::io("write the Parquet file", std::io::Error::other(error))
 }
 
@@ -150,32 +154,91 @@ impl Parquet {
         let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed)?;
         Ok(Parquet {
             writer,
-            columns: ParquetColumns::new(journal, packing.inputs),
+            columns: DecisionColumns::new(journal),
+            inputs: (packing.inputs == Inputs::Taken).then(InputColumns::default),
         })
     }
 
     fn write_group(&mut self) -> Result<()> {
-        if self.columns.len() == 0 {
+        if self.columns.is_empty() {
             return Ok(());
         }
         let mut group = self.writer.next_row_group().map_err(failed)?;
-        let mut index = 0;
+        let mut index = 0_usize;
         while let Some(mut column) = group.next_column().map_err(failed)? {
-            let written = self.columns.write(index, column.untyped());
+            let of_inputs = self
+                .inputs
+                .as_ref()
+                .zip(index.checked_sub(super::COLUMNS.len()));
+            let written = match of_inputs {
+                Some((inputs, index)) => inputs.write(index, column.untyped()),
+                None => write_column(&self.columns, index, column.untyped()),
+            };
             written.and_then(|_| column.close()).map_err(failed)?;
             index += 1;
         }
         group.close().map_err(failed)?;
         self.columns.clear();
+        self.inputs.iter_mut().for_each(InputColumns::clear);
         Ok(())
+    }
+
+    /// Bytes of the rows' inputs.
+    fn input_bytes(&self) -> usize {
+        self.inputs.as_ref().map_or(0, |inputs| inputs.held_bytes)
+    }
+}
+
+/// Writes the column with this number of the schema.
+fn write_column(
+    columns: &DecisionColumns<ByteArray>,
+    index: usize,
+    to: &mut ColumnWriter<'_>,
+) -> parquet::errors::Result<usize> {
+    use {ColumnValues as V, ColumnWriter as W};
+    let another = || ParquetError::General("a column of another type".into());
+    match (columns.column(index).ok_or_else(another)?, to) {
+        (V::Text(values), W::ByteArrayColumnWriter(to)) => to.write_batch(values, None, None),
+        (V::Int32(values), W::Int32ColumnWriter(to)) => to.write_batch(values, None, None),
+        (V::Int64(values), W::Int64ColumnWriter(to)) => to.write_batch(values, None, None),
+        (V::OptionalText(column), W::ByteArrayColumnWriter(to)) => {
+            to.write_batch(&column.values, Some(&column.levels), None)
+        }
+        (V::OptionalInt64(column), W::Int64ColumnWriter(to)) => {
+            to.write_batch(&column.values, Some(&column.levels), None)
+        }
+        (V::OptionalFloat(column), W::FloatColumnWriter(to)) => {
+            to.write_batch(&column.values, Some(&column.levels), None)
+        }
+        (V::OptionalDouble(column), W::DoubleColumnWriter(to)) => {
+            to.write_batch(&column.values, Some(&column.levels), None)
+        }
+        (V::OptionalBool(column), W::BoolColumnWriter(to)) => {
+            to.write_batch(&column.values, Some(&column.levels), None)
+        }
+        (V::TextList(list), W::ByteArrayColumnWriter(to)) => {
+            to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+        }
+        (V::FloatList(list), W::FloatColumnWriter(to)) => {
+            to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+        }
+        (V::DoubleList(list), W::DoubleColumnWriter(to)) => {
+            to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
+        }
+        _ => Err(another()),
     }
 }
 
 impl Sink for Parquet {
     fn push(&mut self, rows: Vec<ExportRow>) -> Result<()> {
         for row in &rows {
-            self.columns.push(row);
-            if self.columns.len() >= GROUP || self.columns.input_bytes() >= GROUP_BYTES {
+            if let Some(decision) = row.decision() {
+                self.columns.push(decision);
+                if let Some(inputs) = &mut self.inputs {
+                    inputs.push(row.input());
+                }
+            }
+            if self.columns.len() >= GROUP || self.input_bytes() >= GROUP_BYTES {
                 self.write_group()?;
             }
         }
@@ -183,7 +246,7 @@ impl Sink for Parquet {
     }
 
     fn held(&self) -> usize {
-        self.columns.len() + (self.columns.input_bytes() >> 10)
+        self.columns.len() + (self.input_bytes() >> 10)
     }
 
     fn write_out(&mut self) -> Result<()> {
@@ -212,5 +275,11 @@ mod tests {
         assert_eq!(names, super::super::COLUMNS);
         let with_inputs = parse_message_type(&super::schema(Inputs::Taken)).unwrap();
         assert_eq!(with_inputs.get_fields().len(), names.len() + 5);
+        // The same in Arrow, where those of inputs follow.
+        let arrow = annals_arrow::column_names(annals_arrow::Parts {
+            outcomes: true,
+            inputs: false,
+        });
+        assert_eq!(names, arrow);
     }
 }

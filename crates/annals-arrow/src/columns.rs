@@ -2,75 +2,92 @@
 
 use std::sync::Arc;
 
-use parquet::column::writer::ColumnWriter;
-use parquet::data_type::ByteArray;
-use parquet::errors::ParquetError;
+use annals::entry::{OutcomeEntry, Repeat};
+use annals::{InferenceRecord, Outcomes, Timestamp};
 
-use super::super::{COLUMNS, ExportRow, Inputs};
-use super::column::{ListColumn, Optional};
-use super::inputs::InputColumns;
-use super::names::{Names, text};
-use crate::entries;
+use crate::column::{ColumnValues, ListColumn, Optional};
+use crate::names::{ColumnText, Names};
+use crate::texts;
 
-/// The rows that are not written yet, column by column.
+/// A row of the columns.
+#[derive(Clone, Copy, Debug)]
+pub enum DecisionRow<'a> {
+    /// A decision with its outcomes. One that is a repeat has its original's answer.
+    Inference(&'a InferenceRecord, Option<&'a Outcomes>),
+    /// A repeat as an entry: when it was recorded, its sequence, and its outcomes.
+    Repeat(&'a Repeat, Timestamp, u64, Option<&'a Outcomes>),
+    /// An outcome by itself: when it was recorded, and its sequence.
+    Late(&'a OutcomeEntry, Timestamp, u64),
+}
+
+/// Rows that are not written yet, column by column.
 #[derive(Default)]
-pub struct ParquetColumns {
-    names: Names,
+pub struct DecisionColumns<T> {
+    names: Names<T>,
+    /// What rows are of.
+    kinds: [T; 3],
+    has_no_ids: bool,
     /// The labels of the last row: mostly those of the next one.
-    last_labels: Option<(Arc<str>, Vec<ByteArray>)>,
-    kind: Vec<ByteArray>,
-    id: Vec<ByteArray>,
+    last_labels: Option<(Arc<str>, Vec<T>)>,
+    kind: Vec<T>,
+    id: Vec<T>,
     run: Vec<i32>,
     number: Vec<i64>,
     sequence: Vec<i64>,
     event_time: Optional<i64>,
     recorded_time: Vec<i64>,
-    model: Optional<ByteArray>,
-    symbol: Optional<ByteArray>,
-    action: Optional<ByteArray>,
-    checkpoint: Optional<ByteArray>,
+    model: Optional<T>,
+    symbol: Optional<T>,
+    action: Optional<T>,
+    checkpoint: Optional<T>,
     confidence: Optional<f32>,
-    labels: ListColumn<ByteArray>,
+    labels: ListColumn<T>,
     probabilities: ListColumn<f32>,
     feature_hash: Optional<i64>,
     processing_ns: Optional<i64>,
     memory_bytes: Optional<i64>,
     divergent: Optional<bool>,
-    repeat_of: Optional<ByteArray>,
-    attributes: Optional<ByteArray>,
+    repeat_of: Optional<T>,
+    attributes: Optional<T>,
     reward: Optional<f64>,
     correct: Optional<bool>,
-    outcome_label: Optional<ByteArray>,
-    outcome_values: Optional<ByteArray>,
+    outcome_label: Optional<T>,
+    outcome_values: Optional<T>,
     outcome_time: Optional<i64>,
-    outcome_times: Optional<ByteArray>,
-    journal: Vec<ByteArray>,
+    outcome_times: Optional<T>,
+    journal: Vec<T>,
     propensity: Optional<f32>,
     action_vector: ListColumn<f32>,
-    caused_by: Optional<ByteArray>,
-    correlation: Optional<ByteArray>,
-    episode: Optional<ByteArray>,
+    caused_by: Optional<T>,
+    correlation: Optional<T>,
+    episode: Optional<T>,
     step: Optional<i64>,
-    /// `None` if they are left out.
-    inputs: Option<InputColumns>,
-    prediction_names: ListColumn<ByteArray>,
+    prediction_names: ListColumn<T>,
     predictions: ListColumn<f64>,
     /// The journal of all rows.
-    same_journal: ByteArray,
+    same_journal: T,
 }
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-impl ParquetColumns {
+impl<T: ColumnText> DecisionColumns<T> {
     /// No rows, of this journal.
-    pub fn new(journal: annals::JournalId, inputs: Inputs) -> Self {
-        ParquetColumns {
-            inputs: (inputs == Inputs::Taken).then(InputColumns::default),
-            same_journal: text(&journal.to_string()),
-            ..ParquetColumns::default()
+    #[must_use]
+    pub fn new(journal: annals::JournalId) -> Self {
+        DecisionColumns {
+            same_journal: T::from(&journal.to_string()),
+            kinds: ["inference", "repeat", "outcome"].map(T::from),
+            ..DecisionColumns::default()
         }
+    }
+
+    /// Leaves the column `id` out, which takes long to make: it has no rows.
+    #[must_use]
+    pub fn without_ids(mut self) -> Self {
+        self.has_no_ids = true;
+        self
     }
 
     #[allow(
@@ -78,15 +95,18 @@ impl ParquetColumns {
         reason = "the column is declared unsigned: the bits are the number"
     )]
     /// Adds a row.
-    pub fn push(&mut self, row: &ExportRow) {
-        let kind = |kind: &'static str| ByteArray::from(bytes::Bytes::from_static(kind.as_bytes()));
+    pub fn push(&mut self, row: DecisionRow<'_>) {
+        let [inference, repeated, outcome_alone] = self.kinds.clone();
         let nanos = |time: Option<std::time::Duration>| {
             time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
         };
         match row {
-            ExportRow::Inference(record, outcomes, _) => {
+            DecisionRow::Inference(record, outcomes) => {
                 self.key(
-                    kind("inference"),
+                    match record.repeat_of {
+                        None => inference,
+                        Some(_) => repeated,
+                    },
                     record.id,
                     record.sequence,
                     record.recorded_time,
@@ -107,9 +127,10 @@ impl ParquetColumns {
                 self.processing_ns.push(nanos(record.processing_time));
                 self.memory_bytes.push(record.memory.map(signed));
                 self.divergent.push(Some(record.divergent));
-                self.repeat_of.push(None);
+                self.repeat_of
+                    .push(record.repeat_of.map(|id| text(&id.to_string())));
                 let attributes = (!record.attributes.is_empty())
-                    .then(|| text(&entries::values(&record.attributes).to_string()));
+                    .then(|| text(&texts::values(&record.attributes).to_string()));
                 self.attributes.push(attributes);
                 self.propensity.push(record.propensity);
                 self.action_vector
@@ -126,10 +147,10 @@ impl ParquetColumns {
                 self.prediction_names.push(names);
                 self.predictions
                     .push(predictions.map(|(_, number)| *number));
-                self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
+                self.push_outcomes(outcomes);
             }
-            ExportRow::Repeat(repeat, recorded, sequence, outcomes, _) => {
-                self.key(kind("repeat"), repeat.id, *sequence, *recorded);
+            DecisionRow::Repeat(repeat, recorded, sequence, outcomes) => {
+                self.key(repeated, repeat.id, sequence, recorded);
                 self.event_time.push(Some(repeat.event_time.as_micros()));
                 self.model.push(Some(self.names.get(&repeat.model)));
                 self.symbol.push(Some(self.names.get(&repeat.symbol)));
@@ -142,10 +163,10 @@ impl ParquetColumns {
                     .push(Some(text(&repeat.original.to_string())));
                 self.attributes.push(None);
                 self.push_no_extras();
-                self.push_outcomes(outcomes.as_ref().map(|judged| &judged.now));
+                self.push_outcomes(outcomes);
             }
-            ExportRow::Late(outcome, recorded, sequence) => {
-                self.key(kind("outcome"), outcome.of, *sequence, *recorded);
+            DecisionRow::Late(outcome, recorded, sequence) => {
+                self.key(outcome_alone, outcome.of, sequence, recorded);
                 self.event_time.push(None);
                 for names in [
                     &mut self.model,
@@ -167,27 +188,14 @@ impl ParquetColumns {
                 self.outcome_time.push(Some(outcome.time.as_micros()));
                 self.outcome_times.push(None);
             }
-            ExportRow::Gap(..) | ExportRow::Event(_) => return,
-        }
-        if let Some(inputs) = &mut self.inputs {
-            inputs.push(row.input(), &mut self.names);
         }
     }
 
-    /// Bytes of the rows' inputs.
-    pub fn input_bytes(&self) -> usize {
-        self.inputs.as_ref().map_or(0, |inputs| inputs.held_bytes)
-    }
-
-    fn key(
-        &mut self,
-        kind: ByteArray,
-        id: annals::InferenceId,
-        sequence: u64,
-        recorded: annals::Timestamp,
-    ) {
+    fn key(&mut self, kind: T, id: annals::InferenceId, sequence: u64, recorded: Timestamp) {
         self.kind.push(kind);
-        self.id.push(text(&id.to_string()));
+        if !self.has_no_ids {
+            self.id.push(text(&id.to_string()));
+        }
         self.journal.push(self.same_journal.clone());
         self.run
             .push(i32::try_from(id.run().get()).unwrap_or(i32::MAX));
@@ -196,7 +204,7 @@ impl ParquetColumns {
         self.recorded_time.push(recorded.as_micros());
     }
 
-    fn push_labels(&mut self, record: &annals::InferenceRecord) {
+    fn push_labels(&mut self, record: &InferenceRecord) {
         let labels = &record.probabilities;
         let first = labels.labels().first();
         let is_last = match (&self.last_labels, first) {
@@ -214,7 +222,7 @@ impl ParquetColumns {
         }
         let known = self.last_labels.as_ref().filter(|_| first.is_some());
         let known = known.map_or(&[][..], |(_, arrays)| arrays);
-        let none = ByteArray::from(Vec::new());
+        let none = T::default();
         let padded = known.iter().cloned().chain(std::iter::repeat(none));
         self.labels.push(padded.take(labels.len()));
     }
@@ -244,7 +252,7 @@ impl ParquetColumns {
         self.predictions.push(std::iter::empty());
     }
 
-    fn push_outcomes(&mut self, known: Option<&annals::Outcomes>) {
+    fn push_outcomes(&mut self, known: Option<&Outcomes>) {
         self.reward.push(
             known
                 .and_then(|known| known.reward)
@@ -261,101 +269,66 @@ impl ParquetColumns {
         let named = known.into_iter().flat_map(|known| &known.values);
         let named = named.map(|(name, latest)| (&**name, latest.value));
         self.outcome_values.push(named_values(named));
-        let time = known.and_then(entries::latest);
-        self.outcome_time
-            .push(time.map(annals::Timestamp::as_micros));
-        let times = known.and_then(entries::other_times);
+        let time = known.and_then(texts::latest);
+        self.outcome_time.push(time.map(Timestamp::as_micros));
+        let times = known.and_then(texts::other_times);
         self.outcome_times.push(times.map(|times| text(&times)));
     }
 
     /// How many rows there are.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.sequence.len()
     }
 
-    /// Writes the column with this number of the schema.
-    pub fn write(&self, index: usize, to: &mut ColumnWriter<'_>) -> parquet::errors::Result<usize> {
-        use ColumnWriter as W;
-        if let (Some(index), Some(inputs)) = (index.checked_sub(COLUMNS.len()), &self.inputs) {
-            return inputs.write(index, to);
-        }
-        match (index, to) {
-            (0, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.kind, None, None),
-            (1, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.id, None, None),
-            (26, W::ByteArrayColumnWriter(to)) => to.write_batch(&self.journal, None, None),
-            (2, W::Int32ColumnWriter(to)) => to.write_batch(&self.run, None, None),
-            (3, W::Int64ColumnWriter(to)) => to.write_batch(&self.number, None, None),
-            (4, W::Int64ColumnWriter(to)) => to.write_batch(&self.sequence, None, None),
-            (6, W::Int64ColumnWriter(to)) => to.write_batch(&self.recorded_time, None, None),
-            (12, W::ByteArrayColumnWriter(to)) => {
-                let list = &self.labels;
-                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
-            }
-            (33, W::ByteArrayColumnWriter(to)) => {
-                let list = &self.prediction_names;
-                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
-            }
-            (34, W::DoubleColumnWriter(to)) => {
-                let list = &self.predictions;
-                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
-            }
-            (13, W::FloatColumnWriter(to)) => {
-                let list = &self.probabilities;
-                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
-            }
-            (28, W::FloatColumnWriter(to)) => {
-                let list = &self.action_vector;
-                to.write_batch(&list.values, Some(&list.levels), Some(&list.repeats))
-            }
-            (11 | 27, W::FloatColumnWriter(to)) => {
-                let column = match index {
-                    11 => &self.confidence,
-                    _ => &self.propensity,
-                };
-                to.write_batch(&column.values, Some(&column.levels), None)
-            }
-            (20, W::DoubleColumnWriter(to)) => {
-                let column = &self.reward;
-                to.write_batch(&column.values, Some(&column.levels), None)
-            }
-            (index, W::Int64ColumnWriter(to)) => {
-                let column = match index {
-                    5 => &self.event_time,
-                    14 => &self.feature_hash,
-                    15 => &self.processing_ns,
-                    16 => &self.memory_bytes,
-                    32 => &self.step,
-                    _ => &self.outcome_time,
-                };
-                to.write_batch(&column.values, Some(&column.levels), None)
-            }
-            (index, W::BoolColumnWriter(to)) => {
-                let column = if index == 17 {
-                    &self.divergent
-                } else {
-                    &self.correct
-                };
-                to.write_batch(&column.values, Some(&column.levels), None)
-            }
-            (index, W::ByteArrayColumnWriter(to)) => {
-                let column = match index {
-                    7 => &self.model,
-                    8 => &self.symbol,
-                    9 => &self.action,
-                    10 => &self.checkpoint,
-                    18 => &self.repeat_of,
-                    19 => &self.attributes,
-                    22 => &self.outcome_label,
-                    25 => &self.outcome_times,
-                    29 => &self.caused_by,
-                    30 => &self.correlation,
-                    31 => &self.episode,
-                    _ => &self.outcome_values,
-                };
-                to.write_batch(&column.values, Some(&column.levels), None)
-            }
-            _ => Err(ParquetError::General("a column of another type".into())),
-        }
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The column with this number of the schema.
+    #[must_use]
+    pub fn column(&self, index: usize) -> Option<ColumnValues<'_, T>> {
+        use ColumnValues as V;
+        Some(match index {
+            0 => V::Text(&self.kind),
+            1 => V::Text(&self.id),
+            2 => V::Int32(&self.run),
+            3 => V::Int64(&self.number),
+            4 => V::Int64(&self.sequence),
+            5 => V::OptionalInt64(&self.event_time),
+            6 => V::Int64(&self.recorded_time),
+            7 => V::OptionalText(&self.model),
+            8 => V::OptionalText(&self.symbol),
+            9 => V::OptionalText(&self.action),
+            10 => V::OptionalText(&self.checkpoint),
+            11 => V::OptionalFloat(&self.confidence),
+            12 => V::TextList(&self.labels),
+            13 => V::FloatList(&self.probabilities),
+            14 => V::OptionalInt64(&self.feature_hash),
+            15 => V::OptionalInt64(&self.processing_ns),
+            16 => V::OptionalInt64(&self.memory_bytes),
+            17 => V::OptionalBool(&self.divergent),
+            18 => V::OptionalText(&self.repeat_of),
+            19 => V::OptionalText(&self.attributes),
+            20 => V::OptionalDouble(&self.reward),
+            21 => V::OptionalBool(&self.correct),
+            22 => V::OptionalText(&self.outcome_label),
+            23 => V::OptionalText(&self.outcome_values),
+            24 => V::OptionalInt64(&self.outcome_time),
+            25 => V::OptionalText(&self.outcome_times),
+            26 => V::Text(&self.journal),
+            27 => V::OptionalFloat(&self.propensity),
+            28 => V::FloatList(&self.action_vector),
+            29 => V::OptionalText(&self.caused_by),
+            30 => V::OptionalText(&self.correlation),
+            31 => V::OptionalText(&self.episode),
+            32 => V::OptionalInt64(&self.step),
+            33 => V::TextList(&self.prediction_names),
+            34 => V::DoubleList(&self.predictions),
+            _ => return None,
+        })
     }
 
     /// Forgets the rows.
@@ -398,13 +371,17 @@ impl ParquetColumns {
         self.propensity.clear();
         self.action_vector.clear();
         self.step.clear();
-        self.inputs.iter_mut().for_each(InputColumns::clear);
         self.prediction_names.clear();
         self.predictions.clear();
     }
 }
 
 /// Named values as a JSON object; none if there are none.
-fn named_values<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<ByteArray> {
-    entries::named_values(values).map(|values| text(&values))
+fn named_values<'a, T: ColumnText>(values: impl Iterator<Item = (&'a str, f64)>) -> Option<T> {
+    texts::named_values(values).map(|values| text(&values))
+}
+
+/// A text that is not worth remembering.
+fn text<T: ColumnText>(text: &str) -> T {
+    T::from(text)
 }

@@ -1,16 +1,18 @@
-//! Names as Parquet wants them.
+//! Names as the columns want them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parquet::data_type::ByteArray;
+/// A text of a column, of which a copy costs little: `Arc<str>`, or the byte array of Parquet.
+pub trait ColumnText: Clone + Default + for<'a> From<&'a str> {}
+
+impl<T: Clone + Default + for<'a> From<&'a str>> ColumnText for T {}
 
 /// Each name made once.
-#[derive(Default)]
-pub struct Names {
+pub struct Names<T> {
     /// By where a name lies, for those met last: a reader gives the same name from the same place.
-    near: Vec<Option<(Arc<str>, ByteArray)>>,
-    all: HashMap<Arc<str>, ByteArray>,
+    near: Vec<Option<(Arc<str>, T)>>,
+    all: HashMap<Arc<str>, T>,
 }
 
 /// Places for names met last.
@@ -20,9 +22,18 @@ const MOST: usize = 1 << 16;
 /// The same between two groups of rows: many files may be open.
 const KEPT: usize = 1 << 10;
 
-impl Names {
-    /// The name as bytes that are shared.
-    pub fn get(&mut self, name: &Arc<str>) -> ByteArray {
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Names {
+            near: Vec::new(),
+            all: HashMap::new(),
+        }
+    }
+}
+
+impl<T: ColumnText> Names<T> {
+    /// The name as a text that is shared.
+    pub fn get(&mut self, name: &Arc<str>) -> T {
         // Allocations lie at multiples of 16.
         let place = (Arc::as_ptr(name).cast::<u8>().addr() >> 4) % NEAR;
         if let Some(Some((known, array))) = self.near.get(place)
@@ -47,20 +58,15 @@ impl Names {
         }
     }
 
-    fn find(&mut self, name: &Arc<str>) -> ByteArray {
+    fn find(&mut self, name: &Arc<str>) -> T {
         if let Some(known) = self.all.get(name) {
             return known.clone();
         }
         if self.all.len() >= MOST {
             self.all.clear();
         }
-        let array = text(name);
+        let array = T::from(name);
         self.all.insert(name.clone(), array.clone());
         array
     }
-}
-
-/// A text that is not worth remembering.
-pub fn text(text: &str) -> ByteArray {
-    ByteArray::from(text.as_bytes().to_vec())
 }
