@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use annals::entry::{CheckpointAction, KeptBlob};
+use annals::entry::{AttributeType, CheckpointAction, KeptBlob};
 use annals::record::{Blob, RedactedPlace, Redaction};
 use annals::{Content, Inference, InferenceId, Journal, Level, Outcome, Reader, Value};
 
@@ -217,4 +217,35 @@ fn bytes_that_are_no_text_are_seen_and_replaced() {
     let record = reader.get(id).unwrap().unwrap();
     assert_eq!(record.attributes[0].1, "a\u{fffd}".into());
     assert_eq!(journal.health().inputs.too_large, 1);
+}
+
+#[test]
+fn texts_of_bound_attributes_pass_the_hook() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::options().redact(hide).open(dir.path()).unwrap();
+    let builder = journal.recorder("llm", "chat").actions(["answer"]);
+    let bound = [
+        ("card", AttributeType::Text),
+        ("amount", AttributeType::I64),
+    ];
+    let recorder = builder.attributes(bound).build().unwrap();
+    let text = format!("card {SECRET}.");
+    let ids = [&[][..], &[1.0; 700]].map(|vector| {
+        let prepared = recorder.inference(0).action_vector(vector);
+        let values = [text.as_str().into(), 7_i64.into()];
+        prepared.attribute_values(&values).log().unwrap()
+    });
+    journal.flush().wait(MINUTE).unwrap();
+    let reader = journal.reader().unwrap();
+    for id in ids {
+        let record = reader.get(id).unwrap().unwrap();
+        let (_, card) = record
+            .attributes
+            .iter()
+            .find(|(name, _)| &**name == "card")
+            .unwrap();
+        assert_eq!(*card, "card #.".into());
+    }
+    journal.close().unwrap();
+    assert!(!is_anywhere(dir.path(), SECRET));
 }

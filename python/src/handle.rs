@@ -61,6 +61,7 @@ impl Handle {
         path: Option<PathBuf>,
         given: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Arc<Handle>> {
+        close_at_end_of_child(py)?;
         let (options, blocks) = self::options(given)?;
         let (at, with) = (path.clone(), options.clone());
         let journal = wait::interruptible(py, move || opened(at, with))?;

@@ -42,6 +42,8 @@ def taken_in(directory: Path) -> list[str]:
 PRELUDE = """
 import os, signal, sys, threading
 import annals
+# A shell in the background lets its children ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 journal = annals.open(sys.argv[1], commit_interval="20ms", overflow={"block": "60s"})
 recorder = journal.recorder("dqn", "ETH", ["BUY", "SELL"])
 def log(count):

@@ -186,6 +186,8 @@ def test_text_lines_and_events(data):
     messages = [row[2] for row in rows]
     assert "the feed is stale" in messages
     assert "STARTUP: hello" in messages
+    rows = events.sql("SELECT message FROM events WHERE kind <> 'system'")
+    assert any("by hand" in str(row[0]) for row in rows)
     assert logger.cleanup_old_logs(max_lines=10_000) == 0
     assert compat.get_inference_logger().cleanup_old_logs(days_to_keep=30) == 0
 

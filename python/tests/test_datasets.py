@@ -173,6 +173,31 @@ def test_workers_share_the_stream(path, tmp_path, monkeypatch):
     # Without workers it goes on at the least place of theirs.
     monkeypatch.setattr(datasets, "_worker_info", lambda: None)
     assert list(DecisionDataset(path, cursor_file=file)) == []
+    with annals.open(path) as journal:
+        record(journal, range(10, 14))
+    assert numbers(DecisionDataset(path, cursor_file=file)) == [10, 11, 12, 13]
+    # What fewer workers consumed is not given again by the old number of them.
+    for worker in range(3):
+        monkeypatch.setattr(datasets, "_worker_info", lambda worker=worker: Worker(worker))
+        assert list(DecisionDataset(path, cursor_file=file)) == []
+
+
+def test_a_worker_that_starts_late_gets_its_share(path, tmp_path, monkeypatch):
+    with annals.open(path) as journal:
+        record(journal, range(20))
+
+    class Worker:
+        num_workers = 2
+
+        def __init__(self, id):
+            self.id = id
+
+    given = []
+    for worker in range(2):
+        # The first is over, and has written its file, before the second begins.
+        monkeypatch.setattr(datasets, "_worker_info", lambda worker=worker: Worker(worker))
+        given += numbers(DecisionDataset(path, cursor_file=tmp_path / "cursor"))
+    assert sorted(given) == list(range(20))
 
 
 def test_wrong_arguments_are_told_at_once(path):

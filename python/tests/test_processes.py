@@ -30,6 +30,8 @@ def fork(work: object) -> int:
     """Runs `work` in a forked child, which ends by `os._exit`; its exit code."""
     child = os.fork()
     if child == 0:
+        # A child that hangs ends, and the test fails.
+        signal.alarm(120)
         code = 1
         try:
             assert callable(work)

@@ -19,7 +19,7 @@ use crate::options::Sharing;
 use std::path::Path;
 
 /// The format that this version reads and writes.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 const FORMAT_KEY: &[u8] = b"format";
 const IDENTITY_KEY: &[u8] = b"identity";

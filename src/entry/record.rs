@@ -33,12 +33,12 @@ pub struct Entry {
 }
 
 /// The kinds of [`Entry`].
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 #[expect(
     clippy::large_enum_variant,
     reason = "most entries are inferences, and a box for each would cost an allocation"
 )]
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Content {
     /// A decision in full.
     Inference(InferenceRecord),

@@ -5,7 +5,7 @@ use super::{Importer, limits};
 use crate::engine::format::block::RowHead;
 use crate::engine::format::min_max::id_bucket;
 use crate::engine::format::row::{InferenceRow, InputRef, NameId, RepeatRow, flag};
-use crate::entry::error::Result;
+use crate::entry::error::{Error, Result};
 use crate::entry::floats::Floats;
 use crate::entry::ids::InferenceId;
 use crate::entry::inference::{Inference, Processing};
@@ -190,6 +190,13 @@ impl Importer {
         }
         if answer == Answer::Divergent {
             flags |= flag::DIVERGENT;
+        }
+        if !inference.blobs.is_empty() {
+            return Err(Error::InvalidOption {
+                name: "blobs",
+                value: format!("{} of them", inference.blobs.len()),
+                advice: "leave them out: an import has no place for blobs",
+            });
         }
         let values = inference.probabilities.iter().map(|(_, value)| *value);
         let row = InferenceRow {

@@ -171,10 +171,12 @@ impl Importer {
         let number = inputs.keep(run, first, (kind, &bytes))?;
         match number {
             Some(number) => Ok(InputRef::Kept { number, names }),
-            // The reason comes with the next commit, which fails.
             None => {
-                to_commit(Some(inputs))?;
-                Ok(InputRef::GivenUp)
+                let folder = inputs.directory.inputs();
+                let error = to_commit(Some(inputs)).map(drop).err();
+                let error = error.unwrap_or_else(|| failed(folder, "a file could not be written"));
+                self.failed = Some(error.clone());
+                Err(error)
             }
         }
     }

@@ -88,6 +88,8 @@ pub struct Importer {
     notes: KnownNotes,
     /// `None` where none can be kept.
     inputs: Option<ImportInputs>,
+    /// The error of a commit: this importer adds nothing more.
+    failed: Option<Error>,
     doing: ImportMode,
     superseded: u64,
 }
@@ -217,6 +219,7 @@ impl Importer {
             recorded: None,
             notes: KnownNotes::default(),
             inputs: None,
+            failed: None,
             doing,
             superseded: 0,
         }
@@ -321,7 +324,8 @@ impl Importer {
     /// Commits the added entries; returns when they are on disk.
     ///
     /// # Errors
-    /// [Errors of a commit](crate::Error#errors-of-a-commit).
+    /// [Errors of a commit](crate::Error#errors-of-a-commit). After one, all later calls give the
+    /// same error: open another importer and add the source again.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -334,6 +338,21 @@ impl Importer {
     /// # Ok::<(), annals::Error>(())
     /// ```
     pub fn commit(&mut self) -> Result<()> {
+        self.check_failed()?;
+        let done = self.commit_all();
+        if let Err(error) = &done {
+            self.failed = Some(error.clone());
+        }
+        done
+    }
+
+    /// The error of an earlier commit. What it was about to store is lost to this importer, so
+    /// going on would leave it out without a word.
+    fn check_failed(&self) -> Result<()> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn commit_all(&mut self) -> Result<()> {
         let mut blocks = self.encoder.take();
         if blocks.is_empty() || self.doing == ImportMode::Rehearsal {
             return Ok(());
@@ -413,6 +432,7 @@ impl Importer {
     }
 
     fn taking(&mut self, run: RunId) -> Result<&mut ImportRun> {
+        self.check_failed()?;
         self.runs.get_mut(&run).ok_or_else(|| foreign(run))
     }
 }

@@ -7,7 +7,7 @@ const MASK: &str = "***";
 /// What stands for the rest of a command line that is too long.
 const CUT: &str = "…";
 /// Words of names of secrets.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 29] = [
     "auth",
     "authorization",
     "bearer",
@@ -16,20 +16,30 @@ const WORDS: [&str; 21] = [
     "credential",
     "credentials",
     "creds",
+    "dsn",
+    "jwt",
     "key",
+    "keys",
+    "otp",
     "pass",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
     "passwords",
+    "pat",
     "private",
     "pw",
     "pwd",
+    "sas",
     "secret",
     "secrets",
+    "sig",
     "signature",
     "token",
 ];
+/// What stands before a secret.
+const SCHEMES: [&str; 3] = ["basic", "bearer", "token"];
 /// Ends of words of names of secrets: `apikey`, `dbpassword`.
 const ENDS: [&str; 7] = [
     "key",
@@ -47,9 +57,20 @@ pub(super) fn without_secrets(arguments: impl IntoIterator<Item = String>) -> Ve
     for argument in arguments {
         let hidden = hides_next;
         // Also of one that is hidden: `--auth --token x` may be two options or one with its value.
-        hides_next = argument.starts_with('-')
-            && !argument.contains(['=', ':'])
-            && is_secret_name(&argument);
+        hides_next = match argument.strip_suffix(['=', ':']) {
+            // `Authorization: x` and `--password= x`, in two arguments.
+            Some(name) => is_secret_name(last_name(name)),
+            None => {
+                argument.starts_with('-')
+                    && !argument.contains(['=', ':'])
+                    && is_secret_name(&argument)
+            }
+        };
+        // `Bearer x`, in two arguments.
+        hides_next |= hidden
+            && SCHEMES
+                .iter()
+                .any(|scheme| argument.eq_ignore_ascii_case(scheme));
         let masked = match hidden {
             true => MASK.to_owned(),
             false => masked(&argument),
@@ -146,6 +167,16 @@ mod tests {
                 "agent --password *** --seed 7",
             ),
             ("agent --token=abc", "agent --token=***"),
+            ("agent --api-keys=abc", "agent --api-keys=***"),
+            ("agent --password= abc 7", "agent --password=*** *** 7"),
+            (
+                "curl -H Authorization: Bearer abc now",
+                "curl -H Authorization:*** *** *** now",
+            ),
+            (
+                "agent https://store/x?sv=1&sig=abc",
+                "agent https://store/x?sv=1&sig=***",
+            ),
             ("env API_KEY=abc agent", "env API_KEY=*** agent"),
             (
                 "docker -eAWS_SECRET_ACCESS_KEY=a",

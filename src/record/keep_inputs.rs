@@ -28,7 +28,8 @@ pub enum KeepInputs {
     /// [window of deduplication](crate::Options::dedup_window). The earlier decision has the same
     /// feature hash, so its input is the same. Every input travels to the writer, which throws most
     /// away: a call costs as much as with [`Always`](Self::Always). An input that finds no room, or
-    /// is too large, is given up before it is known whether its decision is divergent.
+    /// is too large, is given up before it is known whether its decision is divergent. A decision
+    /// with attributes or blobs is compared with no other, so its input is not kept.
     Divergent,
 }
 

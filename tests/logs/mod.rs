@@ -237,7 +237,7 @@ pub fn line_of(entry: &Entry) -> (LogKind, String) {
                 "{recorded} | {:<5} | {} | {}",
                 event.level,
                 column(&event.component, 15),
-                escape(&message, ""),
+                message,
             );
             (LogKind::System, line)
         }
@@ -246,7 +246,7 @@ pub fn line_of(entry: &Entry) -> (LogKind, String) {
                 "{recorded} | {:<10} | {} | {}",
                 event.action.as_str(),
                 column(&event.model, 15),
-                escape(&event.checkpoint, "[]"),
+                name(&event.checkpoint, "[]"),
             );
             if !event.detail.is_empty() {
                 write!(line, " | {}", escape(&event.detail, "")).unwrap();
@@ -257,16 +257,19 @@ pub fn line_of(entry: &Entry) -> (LogKind, String) {
             let built_in = [
                 outcome.reward.map(|reward| format!("reward={reward}")),
                 outcome.correct.map(|correct| format!("correct={correct}")),
-                outcome.label.as_ref().map(|label| format!("label={label}")),
+                outcome
+                    .label
+                    .as_ref()
+                    .map(|label| format!("label={}", escape(label, ""))),
             ];
             let named = outcome.values.iter();
-            let named = named.map(|(name, value)| format!("{name}={value}"));
+            let named = named.map(|(known, value)| format!("{}={value}", name(known, "")));
             let values: Vec<_> = built_in.into_iter().flatten().chain(named).collect();
             let line = format!(
                 "{} | {:<15} | {}",
                 stamp(outcome.time),
                 outcome.of.to_string(),
-                escape(&values.join(" "), ""),
+                values.join(" "),
             );
             (LogKind::Outcomes, line)
         }
@@ -280,7 +283,7 @@ fn stamp(time: Timestamp) -> String {
 }
 
 fn column(text: &str, width: usize) -> String {
-    format!("{:<width$}", escape(text, ""))
+    format!("{:<width$}", name(text, ""))
 }
 
 fn confidence(value: f32) -> String {
@@ -300,13 +303,16 @@ fn time(time: Option<Duration>) -> String {
 
 fn bracket(checkpoint: Option<&str>) -> String {
     checkpoint.map_or_else(String::new, |id| {
-        format!(" [checkpoint: {}]", escape(id, "[]"))
+        format!(" [checkpoint: {}]", name(id, "[]"))
     })
 }
 
 fn with_fields(message: &str, fields: &[(String, Value)]) -> String {
-    let fields = fields.iter().map(|(key, value)| format!("{key}={value}"));
-    let message = (!message.is_empty()).then(|| message.to_owned());
+    let fields = fields.iter().map(|(key, value)| {
+        let value = format!("={value}");
+        name(key, "") + &escape(&value, "")
+    });
+    let message = (!message.is_empty()).then(|| escape(message, ""));
     let words: Vec<_> = message.into_iter().chain(fields).collect();
     words.join(" ")
 }
@@ -345,6 +351,22 @@ fn gap_message(gap: &Gap) -> String {
     let over = Duration::from_micros(last.as_micros().abs_diff(first.as_micros()));
     let events = if count == 1 { "event is" } else { "events are" };
     format!("{count} {events} missing in run {run}: {reason}, from {first} over {over:?}")
+}
+
+/// A name as it must stand in a line: cut if it has more than 512 bytes.
+fn name(text: &str, more: &str) -> String {
+    if text.len() <= 512 {
+        return escape(text, more);
+    }
+    let mut beginning = String::new();
+    for character in text.chars() {
+        if beginning.len() + character.len_utf8() > 480 {
+            break;
+        }
+        beginning.push(character);
+    }
+    let hash = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+    format!("{}\\~{hash:016x}", escape(&beginning, more))
 }
 
 /// Text as it must stand in a line; `more` are further characters to be escaped.

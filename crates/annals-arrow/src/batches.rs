@@ -277,7 +277,7 @@ pub struct Decisions {
 
 enum Source {
     Alone(Inferences),
-    WithOutcomes(WithOutcomes),
+    WithOutcomes(Box<WithOutcomes>),
     WithInputs(WithInputs),
     WithBoth(WithInputs),
 }
@@ -289,7 +289,7 @@ impl Decisions {
         Decisions {
             source: match (parts.outcomes, parts.inputs) {
                 (false, false) => Source::Alone(query.iter()),
-                (true, false) => Source::WithOutcomes(query.with_outcomes()),
+                (true, false) => Source::WithOutcomes(Box::new(query.with_outcomes())),
                 (false, true) => Source::WithInputs(query.with_inputs()),
                 (true, true) => Source::WithBoth(query.with_inputs()),
             },

@@ -115,7 +115,7 @@ pub fn print_crash(out: &mut dyn Write, rehearsed: &anyhow::Result<Rehearsed>) -
         },
         match rehearsed.later {
             0 => String::new(),
-            later => format!(", and {} later ones", thousands(later)),
+            later => format!(", and {} more", thousands(later)),
         },
     )?;
     let run = rehearsed.last.run();

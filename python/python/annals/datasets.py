@@ -9,6 +9,7 @@ PyTorch is not needed: without it the data set is a plain iterable.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -79,9 +80,11 @@ class DecisionDataset(_Base):  # type: ignore[misc, valid-type]
     transform:
         A function of each sample; what it returns is given instead.
 
-    A sample counts as consumed when the next one is asked for. With workers of a DataLoader each
-    takes its share of the sequences and has a cursor file of its own, whose name ends in the
-    worker's number. Their number may change between runs: all go on at the least place.
+    A sample counts as consumed when the next one is asked for. A DataLoader asks for a whole batch
+    ahead, and its workers for several: after a crash those are not given again. Where that matters,
+    keep `state_dict` with the weights. Each worker takes its share of the sequences and has a
+    cursor file of its own, whose name ends in `.worker-of-workers`. Their number may change between
+    runs: a worker without a file goes on at the place that all workers of another number reached.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class DecisionDataset(_Base):  # type: ignore[misc, valid-type]
 
     def state_dict(self) -> dict[str, Any]:
         """The place, for checkpoints of a training run."""
-        return {"cursor": self._loaded or self._next or self._first(None)}
+        return {"cursor": self._loaded or self._next or self._first(None, 0, 1)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Lets the next iteration begin at the place of a `state_dict`."""
@@ -151,9 +154,9 @@ class DecisionDataset(_Base):  # type: ignore[misc, valid-type]
         shard, shards = (0, 1) if worker is None else (worker.id, worker.num_workers)
         cursor_file = self.cursor_file
         if cursor_file is not None and worker is not None:
-            cursor_file = f"{cursor_file}.{shard}"
+            cursor_file = f"{cursor_file}.{shard}-of-{shards}"
         with Reader(self.path) as reader:
-            begin = self._loaded or self._first(reader)
+            begin = self._loaded or self._first(reader, shard, shards)
             place = reader._core.sequence_of(begin)
             self._next, self._loaded = begin, None
             given = 0
@@ -173,26 +176,42 @@ class DecisionDataset(_Base):  # type: ignore[misc, valid-type]
                 if cursor_file is not None:
                     _write(cursor_file, reader._core.cursor_at(place))
 
-    def _first(self, reader: Reader | None) -> str:
-        """Where to begin: the least place of the cursor files."""
+    def _first(self, reader: Reader | None, shard: int, shards: int) -> str:
+        """Where a worker begins.
+
+        Its own file has its place. Another number of workers has shared the sequences in another
+        way: what all of them have passed is consumed, if each has written its place.
+        """
         if reader is None:
             with Reader(self.path) as opened:
-                return self._first(opened)
-        places = [reader._core.sequence_of(cursor) for cursor in self._stored()]
+                return self._first(opened, shard, shards)
+        places = []
+        for number, cursors in self._stored().items():
+            of_workers = {at: reader._core.sequence_of(cursor) for at, cursor in cursors.items()}
+            if number == shards:
+                places += [place for at, place in of_workers.items() if at == shard]
+            elif len(of_workers) == number:
+                places.append(min(of_workers.values()))
         if places:
-            return reader._core.cursor_at(min(places))
+            return reader._core.cursor_at(max(places))
         return self.start or reader.start
 
-    def _stored(self) -> list[str]:
+    def _stored(self) -> dict[int, dict[int, str]]:
+        """The cursors in the files: by the number of workers, then by the worker."""
+        found: dict[int, dict[int, str]] = {}
         if self.cursor_file is None:
-            return []
+            return found
         folder, name = os.path.split(os.path.abspath(self.cursor_file))
-        found = []
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            number = entry[len(name) + 1 :]
-            if entry == name or (entry.startswith(name + ".") and number.isdigit()):
+            if entry == name:
+                shard, shards = 0, 1
+            elif match := re.fullmatch(re.escape(name) + r"\.(\d+)-of-(\d+)", entry):
+                shard, shards = int(match[1]), int(match[2])
+            else:
+                continue
+            if shard < shards:
                 with open(os.path.join(folder, entry), encoding="utf-8") as file:
-                    found.append(file.read().strip())
+                    found.setdefault(shards, {})[shard] = file.read().strip()
         return found
 
     def _decisions(

@@ -131,10 +131,8 @@ impl Queue {
             self.refuse_for(too_large(model, what), record.ticks, facts.event());
             return None;
         }
-        let message = || {
+        let message = |values: Vec<TypedField>| {
             let probabilities = probabilities.get(..count).unwrap_or_default().into();
-            let mut values = values.to_fields();
-            self.redact_fields(&mut values);
             Message::Extended(Box::new(Extended {
                 record: Record {
                     probabilities: [0.0; INLINE],
@@ -151,20 +149,34 @@ impl Queue {
             }))
         };
         let mut words = [0; WITH_EXTRAS];
-        // A text passes the hook in a copy of its own.
-        let is_copied = self.redactor.is_some() && values.has_text();
-        let packed = self.lanes().filter(|_| !is_copied).and_then(|lanes| {
+        // A text passes the hook in a copy of its own, and may come back longer.
+        if self.redactor.is_some() && values.has_text() {
+            let mut fields = values.to_fields();
+            self.redact_fields(&mut fields);
+            let text = field_bytes(&fields);
+            if text > MOST_TEXT {
+                let known = self.names.text(names.model);
+                let model = known.as_ref().map(|(_, name)| &**name);
+                let why = too_long(model, "attributes", text);
+                self.refuse_for(why, record.ticks, facts.event());
+                return None;
+            }
+            return self.put(record.id, message(fields), record.ticks, facts.event());
+        }
+        let packed = self.lanes().and_then(|lanes| {
             let (tag, used) = pack_with_extras(&record, &extras, values, &mut words)?;
             Some((lanes, tag, words.get(..used)?))
         });
         let Some((lanes, tag, payload)) = packed else {
-            return self.put(record.id, message(), record.ticks, facts.event());
+            let message = message(values.to_fields());
+            return self.put(record.id, message, record.ticks, facts.event());
         };
         match lanes.send(self, tag, payload) {
             Sent::Queued => Some(InferenceId(record.id)),
             other => {
                 let at = (record.ticks, facts.event());
-                self.not_queued(other, (tag, payload), message(), at.0, at.1)
+                let message = message(values.to_fields());
+                self.not_queued(other, (tag, payload), message, at.0, at.1)
             }
         }
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from typing import Any
 
@@ -44,6 +45,21 @@ def _weights(model: Any, model_name: str, model_type: str) -> tuple[bytes, str]:
     return pickle.dumps(model), "pkl"
 
 
+def _as_text(value: Any) -> Any:
+    """Metadata that JSON can hold: keys as text, and as text what JSON has no word for."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _as_text(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_as_text(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    return value if value is None or isinstance(value, (bool, str)) else str(value)
+
+
 def save_checkpoint(
     model: Any,
     model_name: str,
@@ -64,7 +80,7 @@ def save_checkpoint(
         extension=extension,
         model_type=model_type,
         metrics={name: float(value) for name, value in performance_metrics.items()},
-        metadata=dict(training_metadata or {}),
+        metadata=_as_text(training_metadata or {}),
     )
     registry.activate(saved.id)
     found = [one for one in list_checkpoints(model_name) if one.checkpoint_id == saved.id]

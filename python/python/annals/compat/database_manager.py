@@ -95,6 +95,8 @@ class DatabaseManager:
             checkpoint_id=record.checkpoint_id,
             metadata=record.metadata,
             event_time=record.timestamp,
+            features_hash=record.input_features_hash,
+            memory_mb=record.memory_usage_mb,
         )
 
     def get_recent_inferences(self, model_name: str, limit: int = 100) -> list[InferenceRecord]:

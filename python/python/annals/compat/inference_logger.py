@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ def _features(given: Any) -> Any:
     """The features as one row of numbers: arrays of any shape, tensors on any device, lists."""
     if given is None:
         return None
-    for step in ("detach", "cpu", "numpy"):
+    for step in ("detach", "cpu", "numpy", "to_numpy"):
         if hasattr(given, step):
             given = getattr(given, step)()
     if hasattr(given, "ravel"):
@@ -24,7 +25,7 @@ def _features(given: Any) -> Any:
         kind = str(getattr(flat, "dtype", ""))
         return flat if kind in ("float32", "float64") else flat.astype("float64")
     flat = []
-    rows = [list(given)]
+    rows = [list(given) if hasattr(given, "__iter__") else [given]]
     while rows:
         row = rows.pop()
         for at, item in enumerate(row):
@@ -36,12 +37,25 @@ def _features(given: Any) -> Any:
     return flat
 
 
+def _hash(text: str) -> int:
+    """A hash of features as 64 bits: its own digits, or a digest of a longer one."""
+    try:
+        number = int(text, 16)
+    except ValueError:
+        number = -1
+    if 0 <= number < 2**64:
+        return number
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
 def _plain(metadata: dict[str, Any] | None) -> dict[str, Any]:
     """Metadata as attributes: values with parts of their own become text."""
     kept = {}
     for name, value in (metadata or {}).items():
         if value is not None:
-            kept[str(name)] = value if isinstance(value, (bool, int, float, str)) else str(value)
+            is_plain = isinstance(value, (bool, float, str))
+            is_plain = is_plain or (isinstance(value, int) and -(2**63) <= value < 2**63)
+            kept[str(name)] = value if is_plain else str(value)
     return kept
 
 
@@ -56,14 +70,20 @@ def _log(
     checkpoint_id: str | None,
     metadata: dict[str, Any] | None,
     event_time: datetime | None = None,
+    features_hash: str | None = None,
+    memory_mb: float | None = None,
 ) -> bool:
     options: dict[str, Any] = {}
+    if features_hash is not None:
+        options["feature_hash"] = _hash(features_hash)
+    if memory_mb is not None and math.isfinite(memory_mb) and memory_mb >= 0:
+        options["memory"] = int(memory_mb * 2**20)
     if confidence is not None:
         options["confidence"] = float(confidence)
-    if probabilities:
-        options["probabilities"] = {
-            str(label): float(share) for label, share in probabilities.items()
-        }
+    if probabilities is not None and len(probabilities) > 0:
+        is_named = hasattr(probabilities, "items")
+        pairs = probabilities.items() if is_named else enumerate(probabilities)
+        options["probabilities"] = {str(label): float(share) for label, share in pairs}
     features = _features(input_features)
     if features is not None:
         options["features"] = features
@@ -75,7 +95,7 @@ def _log(
         options["attributes"] = _plain(metadata)
     if event_time is not None:
         options["event_time"] = event_time if event_time.tzinfo else event_time.astimezone()
-    return _journal.journal().log(model_name, symbol, action, **options) is not None
+    return _journal.journal().log(model_name, symbol, str(action), **options) is not None
 
 
 def log_model_inference(

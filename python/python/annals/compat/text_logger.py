@@ -9,6 +9,7 @@ from annals.compat import _journal
 
 __all__ = ["TextLogger", "get_text_logger"]
 
+_ACTIONS = ("saved", "loaded", "activated", "deleted", "failed")
 _LEVELS = ("trace", "debug", "info", "warn", "error")
 
 
@@ -32,7 +33,14 @@ class TextLogger:
     def log_checkpoint_event(
         self, model_name: str, event_type: str, checkpoint_id: str, details: str = ""
     ) -> bool:
-        """Records what happened to a checkpoint. The registry does so by itself."""
+        """Records what happened to a checkpoint. The registry does so by itself.
+
+        A type that is none of saved, loaded, activated, deleted and failed makes a system event.
+        """
+        action = event_type.lower()
+        if action in _ACTIONS:
+            journal = _journal.journal()
+            return bool(journal.checkpoint_event(action, model_name, checkpoint_id, details))
         message = f"{event_type} {checkpoint_id}" + (f": {details}" if details else "")
         return bool(_journal.journal().event("info", model_name, message))
 
