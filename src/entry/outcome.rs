@@ -346,7 +346,8 @@ impl Outcomes {
     }
 
     /// The actual of a decision's only prediction, as [`Outcome::actual`](crate::Outcome::actual)
-    /// gave it. [`InferenceRecord::actual_of`] also knows the predictions.
+    /// gave it. [`InferenceRecord::actual_of`](crate::InferenceRecord::actual_of) also knows the
+    /// predictions.
     ///
     /// ```
     /// use annals::{Inference, Journal, Outcome};

@@ -30,7 +30,7 @@ impl Importer {
     /// [`commit`](Self::commit). About 300 ns, and a commit for each new name.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id of another run, for more
+    /// [`Error::InvalidOption`] for an id of another run, for more
     /// than 1,024 probabilities, and for more than 1 MiB of text, names and attributes together.
     /// Also [errors of reading](crate::Error#errors-of-reading) and [of a
     /// commit](crate::Error#errors-of-a-commit); after the latter the source may be read again from
@@ -63,7 +63,7 @@ impl Importer {
     /// that repeats is stored once. The feature hash is that of `inference`.
     ///
     /// # Errors
-    /// Those of [`add`](Self::add). [`Error::InvalidOption`](crate::Error::InvalidOption) for an
+    /// Those of [`add`](Self::add). [`Error::InvalidOption`] for an
     /// input of more than 1 MiB, and for names of more than 64 KiB together.
     ///
     /// ```
