@@ -76,6 +76,7 @@ enum Note {
 struct OutcomeRow {
     run: u32,
     values: Vec<OutcomeValue>,
+    is_undated: bool,
 }
 
 #[derive(SchemaRead, Debug, PartialEq)]
@@ -259,6 +260,7 @@ fn every_part_of_a_block_is_read() {
             OutcomeValue::Label("won".to_owned()),
             OutcomeValue::Named(7, -0.25),
         ],
+        is_undated: true,
     };
     let attributes = vec![("k".to_owned(), Value::Integer(-1))];
     let blobs = vec![
@@ -309,7 +311,7 @@ fn every_part_of_a_block_is_read() {
             vec![0, 100],
             vec![0; 2],
             vec![0, -1_000_402],
-            vec![11, 29],
+            vec![11, 30],
         ],
         notes: vec![Note::Gap(gap), Note::Outcome(outcome)],
         attributes: vec![(2, attributes, blobs)],

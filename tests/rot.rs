@@ -91,6 +91,8 @@ impl Small {
             }
         }
         journal.close().unwrap();
+        // redb doubles a file that needs one page more: damage to the unused half says nothing.
+        Maintenance::open(&dir).unwrap().compact().unwrap();
         let known = answers(&dir);
         assert!(known.iter().all(|answer| answer.given.is_ok()));
         Small {
@@ -222,19 +224,9 @@ impl Tally {
                     // An unreadable entry has a gap in its place.
                     let is_hole = |item: &String| item.contains("reason: Damaged");
                     // A repeat has of its original's answer what it keeps itself.
-                    let is_bare_repeat = |item: &String| {
+                    let is_bare = |item: &String| {
                         item.contains("repeat_of: Some") && item.contains("values: [] }")
                     };
-                    // A run whose manifest is not where it should be reads as one without.
-                    let is_bare_run = |item: &String| {
-                        let is_run = question == "runs" && item.ends_with("manifest: None }");
-                        let begins = |known: &&String| {
-                            let (run, _) = known.split_once("manifest: Some").unwrap_or_default();
-                            !run.is_empty() && item.starts_with(run)
-                        };
-                        is_run && known.iter().any(|known| begins(&known))
-                    };
-                    let is_bare = |item: &String| is_bare_repeat(item) || is_bare_run(item);
                     let others = given.iter().filter(|item| !known.contains(item));
                     let (bare, others): (Vec<_>, Vec<_>) = others.partition(|item| is_bare(item));
                     let is_false = |item: &&String| !seen.has_lost || !is_hole(item);
@@ -340,8 +332,7 @@ fn a_flipped_byte_of_a_segment_is_noticed_or_does_not_matter() {
 #[test]
 fn a_hot_file_of_any_length_is_whole_or_refused() {
     let tally = damage(Small::hot, "hot file, cut", cut);
-    // redb doubles a file that needs one page more, so half of it or more can be unused.
-    assert!(tally.refused > tally.tried / 5, "{tally:?}");
+    assert!(tally.refused > tally.tried / 2, "{tally:?}");
 }
 
 #[test]

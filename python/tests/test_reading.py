@@ -147,8 +147,8 @@ def test_inputs_and_outcomes_come_along(path):
         journal.flush()
         reader = journal.reader()
         table = pa.table(reader.decisions(outcomes=True, inputs=True))
-        assert table["features"].to_pylist() == [[0.5, -1.0], None, None]
-        assert table["features_64"].to_pylist() == [None, [0.1], None]
+        assert table["input_f32"].to_pylist() == [[0.5, -1.0], None, None]
+        assert table["input_f64"].to_pylist() == [None, [0.1], None]
         assert table["input_bytes"].to_pylist() == [None, None, b"a prompt"]
         assert table["input_state"].to_pylist() == ["kept"] * 3
         assert table["reward"].to_pylist() == [1.5, None, None]

@@ -151,7 +151,10 @@ impl Hot {
     ) -> Result<(RunId, RunRow), WriteFailure> {
         // Nothing is visible before the commit. A crash until then leaves a lock file without a
         // run, and the next opener takes the same number.
-        let row = RunRow::begin(now);
+        let row = RunRow {
+            has_manifest: true,
+            ..RunRow::begin(now)
+        };
         let path = self.path.clone();
         let directory = self.directory.clone();
         let meter = self.meter();

@@ -32,6 +32,8 @@ pub(crate) struct RunRow {
     pub(crate) source: Option<String>,
     /// The value of `batch` with which a panic of the process was committed last.
     pub(crate) panicked: Option<u64>,
+    /// Whether the table of manifests has a row of this run.
+    pub(crate) has_manifest: bool,
 }
 
 impl RunRow {
@@ -46,6 +48,7 @@ impl RunRow {
             end: None,
             source: None,
             panicked: None,
+            has_manifest: false,
         }
     }
 }

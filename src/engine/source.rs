@@ -528,8 +528,23 @@ impl Source {
     }
 
     /// The manifest of a run, if it has one.
-    pub(crate) fn manifest(&self, run: RunId) -> Result<Option<ManifestRow>> {
-        self.read(|snapshot| manifests::get(snapshot, &self.path, run))
+    pub(crate) fn manifest(&self, run: RunId, row: &RunRow) -> Result<Option<ManifestRow>> {
+        if !row.has_manifest {
+            return Ok(None);
+        }
+        self.read(|snapshot| {
+            let found = manifests::get(snapshot, &self.path, run)?;
+            // Retention may have removed both since the row was read.
+            let is_there = || {
+                let rows = runs::page(snapshot, &self.path, run.get(), 1)?;
+                Ok(rows.first().is_some_and(|(known, _)| *known == run))
+            };
+            if found.is_none() && is_there()? {
+                let what = format!("manifest of run {run}");
+                return Err(damaged(&self.path, &what, "it is missing"));
+            }
+            Ok(found)
+        })
     }
 
     /// Whether the process of an open run has gone. In memory, every run is alive.

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use super::disk::{Honesty, Recorder};
 use super::ledger::{options, settled};
 use super::nth::{Fault, Nth, Which};
 use super::{HANG, Random, in_time, scale, scratch};
 use crate::engine::directory::HOT_FILE;
-use crate::entry::input::KeptInput;
+use crate::entry::input::{Input, InputValues, KeptInput};
 use crate::fs::failpoint::{Failpoint, IoCall, install};
+use crate::import::{Answer, Importer};
 use crate::record::keep_inputs::KeepInputs;
-use crate::{BlackBox, InferenceId, Journal, Maintenance, Reader};
+use crate::{BlackBox, Inference, InferenceId, Journal, Maintenance, Reader};
 
 /// Decisions between two flushes. Their inputs take more than a frame.
 const ROUND: usize = 40;
@@ -254,4 +255,54 @@ fn a_backup_tells_removed_inputs_from_missing_ones() {
     let maintenance = journal.maintenance().unwrap();
     let copied = maintenance.backup(place("other")).run().unwrap();
     assert!(!copied.incomplete.is_empty());
+}
+
+/// An importer whose input could not be written adds nothing more: its decision would be left out
+/// without a word. Another one takes all of it in.
+#[test]
+fn an_importer_that_failed_says_so_from_then_on() {
+    let mut failures = 0;
+    for at in 1..=8 {
+        let directory = scratch();
+        let dir = directory.path().join("data");
+        Journal::open(&dir).unwrap().close().unwrap();
+        let input = |number: usize| Input::new(InputValues::F32(features(number).into()), ["a"]);
+        let add = |importer: &mut Importer, number: usize| {
+            let id = importer.source("old")?.inference(number as u64)?;
+            let decision = Inference::new("m", "s", "BUY");
+            let input = KeptInput::Kept(input(number));
+            importer.add_with_input(id, &decision, Answer::Full, &input)
+        };
+        let failed = {
+            let nth = Shared(Nth::new(Which::Changes, Fault::Once, at));
+            let _installed = install(directory.path(), Arc::new(OfInputs(nth)));
+            let mut importer = Importer::open(&dir).unwrap();
+            let first = add(&mut importer, 1).and_then(|_| importer.commit());
+            if first.is_ok() {
+                continue;
+            }
+            // The disk works again, and nothing that follows hides the failure.
+            let again = [
+                add(&mut importer, 2).map(drop),
+                importer.commit(),
+                importer.close(),
+            ];
+            again.iter().all(Result::is_err)
+        };
+        assert!(failed, "at {at}");
+        failures += 1;
+        let mut importer = Importer::open(&dir).unwrap();
+        for number in [1, 2] {
+            add(&mut importer, number).unwrap();
+        }
+        let run = importer.source("old").unwrap();
+        importer.close().unwrap();
+        let reader = Reader::open(&dir).unwrap();
+        for number in [1, 2] {
+            let id = run.inference(number as u64).unwrap();
+            assert!(reader.get(id).unwrap().is_some(), "at {at}: {number}");
+            assert_eq!(reader.input(id).unwrap().kept(), Some(input(number)));
+        }
+    }
+    assert!(failures > 2, "{failures}");
 }

@@ -56,8 +56,27 @@ pub(crate) fn claim() -> bool {
     is_free
 }
 
+/// Lets others [claim](claim) it: this process does not compute it after all.
+pub(crate) fn give_back() {
+    if let Ok(mut state) = STATE.try_lock()
+        && matches!(*state, State::Begun(process) if process == std::process::id())
+    {
+        *state = State::Unknown;
+    }
+}
+
+/// Gives it back also if computing it panics.
+struct Claimed;
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
 /// Computes it for the process, as long as `go_on` says so. Reads the file once, up to 1 GiB.
 pub(crate) fn compute(go_on: impl Fn() -> bool) {
+    let _claimed = Claimed;
     let digest = digest(go_on);
     // Held for a few instructions by others. Without it the digest stays begun, and is given up.
     let stored = (0..1_000).find_map(|_| {

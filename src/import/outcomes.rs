@@ -38,7 +38,8 @@ struct Past {
 enum Match {
     /// Recorded by the same run at the same time.
     Recorded,
-    /// It says the same about the same time: taken in without its history.
+    /// It says the same about the same time, and was taken in without the time at which it was
+    /// recorded.
     Said,
 }
 
@@ -53,7 +54,11 @@ impl Past {
             });
         let is_recorded = row.run == self.run
             && (!self.is_recorded || stored.recorded.is_none_or(|at| at == self.recorded));
-        says_the_same && (how == Match::Said || is_recorded)
+        says_the_same
+            && match how {
+                Match::Recorded => is_recorded,
+                Match::Said => row.is_undated,
+            }
     }
 }
 
@@ -205,9 +210,8 @@ impl Importer {
         let said = self.count_said(key);
         let stored = self.committed_outcomes(of)?;
         let count = |how| stored.iter().filter(|stored| past.is(stored, how)).count();
-        // The same words at another time are taken for the same outcome once only.
         let there = match count(Match::Recorded) {
-            0 => count(Match::Said).min(1),
+            0 => count(Match::Said),
             there => there,
         };
         if u64::try_from(there).unwrap_or(u64::MAX) >= u64::from(said) {
@@ -306,6 +310,7 @@ impl Importer {
             of,
             time: past.time,
             values: past.values,
+            is_undated: !past.is_recorded,
         };
         let encoded = self.encoder.note(past.recorded, &Note::Outcome(row));
         encoded.map_err(|why| limits::too_large("outcome", why))?;
@@ -336,7 +341,7 @@ impl Importer {
         let past = Past {
             run: of.run().get(),
             recorded: now,
-            is_recorded: true,
+            is_recorded: false,
             time: outcome.time.unwrap_or(now),
             values,
         };

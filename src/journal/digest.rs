@@ -22,6 +22,9 @@ impl DigestThread {
         let worker = Worker::start("annals-digest", on_panic, |orders| {
             executable::compute(|| !orders.is_stopped());
         });
+        if worker.is_err() {
+            executable::give_back();
+        }
         worker.ok().map(DigestThread)
     }
 

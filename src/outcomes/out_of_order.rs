@@ -41,6 +41,7 @@ struct OutOfOrderRow {
     run: u32,
     time: Timestamp,
     values: Vec<OutcomeValue>,
+    is_undated: bool,
 }
 
 impl Stored for OutOfOrderRow {}
@@ -59,6 +60,7 @@ fn decode(path: &Path, key: &[u8], value: &[u8]) -> Result<OutOfOrder> {
                 of,
                 time: row.time,
                 values: row.values,
+                is_undated: row.is_undated,
             },
         },
         inference: row.inference,
@@ -84,6 +86,7 @@ pub(crate) fn note(transaction: &mut WriteTransaction<'_>, row: &[OutOfOrder]) -
             run: outcome.row.run,
             time: outcome.row.time,
             values: outcome.row.values.clone(),
+            is_undated: outcome.row.is_undated,
         };
         let key = keys::pair(outcome.row.of, outcome.sequence);
         transaction.put(Table::OutOfOrderOutcomes, &key, &mut sealed(&row))?;
@@ -255,6 +258,7 @@ mod tests {
             of: InferenceId::from_u64(of),
             time: Timestamp(-5),
             values,
+            is_undated: sequence.is_multiple_of(2),
         };
         let outcome = StoredOutcome {
             sequence: Sequence::new(sequence),

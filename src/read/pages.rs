@@ -72,6 +72,7 @@ fn whole(source: &Source, run: RunId, mut row: RunRow) -> Result<Run> {
             row = current;
         }
     }
+    let manifest = source.manifest(run, &row)?.map(Into::into);
     Ok(Run {
         id: run,
         started: row.started,
@@ -92,7 +93,7 @@ fn whole(source: &Source, run: RunId, mut row: RunRow) -> Result<Run> {
         dropped: row.dropped,
         last_id: (row.last_id > InferenceId::NONE).then_some(row.last_id),
         source: row.source,
-        manifest: source.manifest(run)?.map(Into::into),
+        manifest,
     })
 }
 

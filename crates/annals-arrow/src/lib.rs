@@ -11,7 +11,7 @@
 //! | times | microseconds since 1970, UTC |
 //! | `probabilities`, `action_vector` | list of 32-bit numbers |
 //! | `predictions`, and their names | list of 64-bit numbers, and of text |
-//! | `features`, `features_64`, `input_bytes`, by what was kept | list of numbers, or bytes |
+//! | `input_f32`, `input_f64`, `input_bytes`, by what was kept | list of numbers, or bytes |
 //! | `input_state` | `kept`, `not_kept`, `given_up` or `removed` |
 
 mod arrays;

@@ -130,8 +130,8 @@ pub(crate) const FIELDS: &[ColumnField] = &[
     maybe("step", || DataType::UInt64),
     always("prediction_names", texts),
     always("predictions", doubles),
-    input("features", floats),
-    input("features_64", doubles),
+    input("input_f32", floats),
+    input("input_f64", doubles),
     input("input_bytes", || DataType::Binary),
     input("input_state", name),
 ];

@@ -123,13 +123,13 @@ fn a_batch_has_the_values_of_the_decisions() {
     assert_eq!(shares.as_primitive::<Float32Type>().values(), &[0.75, 0.25]);
     assert_eq!(list("probabilities", 1).len(), 0);
     assert_eq!(list("labels", 0).as_string::<i32>().value(1), "SELL");
-    let features = list("features", 0);
+    let features = list("input_f32", 0);
     assert_eq!(
         features.as_primitive::<Float32Type>().values(),
         &[0.5, -1.0]
     );
-    assert!(column("features").is_null(1) && column("features_64").is_null(0));
-    let features = list("features_64", 1);
+    assert!(column("input_f32").is_null(1) && column("input_f64").is_null(0));
+    let features = list("input_f64", 1);
     assert_eq!(features.as_primitive::<Float64Type>().values(), &[0.25]);
     let bytes = column("input_bytes");
     assert_eq!(bytes.as_binary::<i32>().value(2), b"a prompt");

@@ -72,6 +72,7 @@ fn outcome(of: u64) -> Note {
             OutcomeValue::Label("won".to_owned()),
             OutcomeValue::Named(NameId::new(7), -0.25),
         ],
+        is_undated: true,
     })
 }
 
@@ -517,6 +518,7 @@ fn sized(field: usize, size: usize) -> Row {
             of: InferenceId(7),
             time: Timestamp(7),
             values,
+            is_undated: false,
         }))
     };
     let attributes = match field {

@@ -381,6 +381,9 @@ pub(crate) struct OutcomeRow {
     /// Each replaces the value of earlier entries under the same name. At least one, and no name
     /// twice.
     pub(crate) values: Vec<OutcomeValue>,
+    /// Whether it was imported without the time at which its source recorded it. An import that
+    /// knows that time takes it for the same outcome.
+    pub(crate) is_undated: bool,
 }
 
 /// An outcome with the sequence of its entry.

@@ -42,6 +42,7 @@ fn row(kind: u8, id: u64) -> Row {
             of: InferenceId(id),
             time: Timestamp(5),
             values: vec![OutcomeValue::Named(NameId::new(20), 0.5)],
+            is_undated: false,
         })),
         2 => Row::Repeat(RepeatRow {
             names: names(id),

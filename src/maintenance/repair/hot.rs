@@ -310,16 +310,18 @@ impl Anew<'_> {
             rows.insert(*run, row);
             mended.runs.push(*run);
         }
+        let mut manifests = self.salvage.rows(Table::Manifests);
+        // A lost one cannot be made of anything else. No run is lost with it.
+        rows.values_mut().for_each(|row| row.has_manifest = false);
+        manifests.retain(|(key, payload)| {
+            let known = manifests::decode(&self.salvage.path, key, payload).ok();
+            let row = known.and_then(|(run, _)| rows.get_mut(&run.get()));
+            row.map(|row| row.has_manifest = true).is_some()
+        });
         self.write(|transaction| {
             rows.iter()
                 .try_for_each(|(run, row)| runs::put(transaction, RunId(*run), row))
         })?;
-        let mut manifests = self.salvage.rows(Table::Manifests);
-        // A lost one cannot be made of anything else. No run is lost with it.
-        manifests.retain(|(key, payload)| {
-            let known = manifests::decode(&self.salvage.path, key, payload);
-            known.is_ok_and(|(run, _)| rows.contains_key(&run.get()))
-        });
         self.copy(Table::Manifests, manifests)
     }
 

@@ -83,19 +83,8 @@ impl InputQueue {
         })
     }
 
-    /// The same for bytes in stored order that are a copy already.
-    pub(super) fn take(&self, kind: InputKind, bytes: Vec<u8>) -> Option<QueuedInput> {
-        let room = self.room(bytes.len() as u64)?;
-        Some(QueuedInput {
-            kind,
-            bytes,
-            names: NO_NAME,
-            condition: Condition::None,
-            _room: Some(room),
-        })
-    }
-
-    fn room(&self, bytes: u64) -> Option<Room> {
+    /// Room for so many bytes; `None` if there is none, which is counted.
+    pub(super) fn room(&self, bytes: u64) -> Option<Room> {
         let room = Room {
             waiting: self.waiting.clone(),
             bytes,
@@ -121,6 +110,20 @@ pub(crate) struct QueuedInput {
     pub(crate) _room: Option<Room>,
 }
 
+impl QueuedInput {
+    /// Bytes in stored order; `room` was taken for at least as many.
+    pub(super) fn of(kind: InputKind, bytes: Vec<u8>, mut room: Room) -> Self {
+        room.shrink(bytes.len() as u64);
+        QueuedInput {
+            kind,
+            bytes,
+            names: NO_NAME,
+            condition: Condition::None,
+            _room: Some(room),
+        }
+    }
+}
+
 /// A blob in a message.
 #[derive(Debug)]
 pub(crate) struct QueuedBlob {
@@ -142,6 +145,15 @@ impl QueuedBlob {
 pub(crate) struct Room {
     waiting: Arc<AtomicU64>,
     bytes: u64,
+}
+
+impl Room {
+    /// Gives back what is not needed of it.
+    fn shrink(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.waiting.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
 }
 
 impl Drop for Room {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::Queue;
 use super::enqueue::{Facts, GivenNames};
-use super::input_queue::QueuedBlob;
+use super::input_queue::{QueuedBlob, QueuedInput};
 use super::lanes::Sent;
 use super::local_names::LocalName;
 use super::message::{Extended, Message, Record};
@@ -97,8 +97,10 @@ impl Queue {
                 self.inputs.refuse_blob(blob.name, bytes.len());
                 return None;
             }
+            // Before the work: there may be no room for what comes of it.
+            let room = self.inputs.room(bytes.len() as u64)?;
             let (kind, kept) = compressed(&bytes);
-            self.inputs.take(kind, kept)
+            Some(QueuedInput::of(kind, kept, room))
         });
         QueuedBlob {
             name: blob.name.to_owned(),

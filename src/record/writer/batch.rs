@@ -383,6 +383,7 @@ impl Batch {
                     of: InferenceId::from_u64(of),
                     time: time.map_or(recorded, Timestamp),
                     values: values.collect(),
+                    is_undated: false,
                 };
                 self.push_note(recorded, &Note::Outcome(row));
             }
